@@ -1,0 +1,400 @@
+"""Everything that can happen in a session, as frozen values tagged by `kind`.
+
+Three families, and their names tell them apart:
+
+* *Inputs* come from outside and cannot be recomputed: past tense, what a replay feeds in.
+* *Outcomes* are what the core makes of them: past tense, what people and other programs read.
+* *Commands* (`commands.py`) are what the core wants done: imperative.
+
+`docs/events.md` is generated from this file and `commands.py`: a docstring here is what a reader of
+a recording sees. No event ever holds a secret.
+"""
+
+import re
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Json: TypeAlias = dict[str, Any]
+Dialect: TypeAlias = Literal["seed", "sse"]
+CallOutcome: TypeAlias = Literal["answered", "not_sent", "unknown"]
+Stop: TypeAlias = Literal[
+    "end_turn",
+    "max_tokens",
+    "max_turns",
+    "max_budget",
+    "refusal",
+    "context_full",
+    "cancelled",
+    "model_failed",
+]
+
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def snake_case(name: str) -> str:
+    """`ToolEnded` is `tool_ended` in a recording."""
+    return _WORD_START.sub("_", name).lower()
+
+
+class Event(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag=snake_case,
+):
+    """Base of all events and commands: frozen, keyword-only, tagged by `kind`."""
+
+
+# --- values that events carry ---------------------------------------------------------------
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where messages for one session go, and in which dialect: enough to post without asking."""
+
+    server: str
+    url: str
+    dialect: Dialect
+    session_id: str = ""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tool as its server describes it; `alias` is the safe, unique name the model sees."""
+
+    server: str
+    name: str
+    alias: str = ""
+    title: str = ""
+    description: str = ""
+    input_schema: Json = {}
+    output_schema: Json | None = None
+    annotations: Json = {}
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Token counts of one model call, as the model's server reports them."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+# --- inputs ---------------------------------------------------------------------------------
+
+
+class RunStarted(Event, frozen=True):
+    """The first input of every run."""
+
+
+class PromptSubmitted(Event, frozen=True):
+    """A person asked something. `repaired`: it was not valid UTF-8, U+FFFD stands for the rest."""
+
+    text: str
+    repaired: bool = False
+
+
+class PromptRejected(Event, frozen=True):
+    """A prompt never became one: it was too long, or could not be read."""
+
+    reason: str
+
+
+class CallSubmitted(Event, frozen=True):
+    """A person asked for one tool call: `arguments` is `key=value …` or a JSON object."""
+
+    tool: str
+    arguments: str = ""
+
+
+class InputEnded(Event, frozen=True):
+    """There will be no more prompts."""
+
+
+class PromptCancelled(Event, frozen=True):
+    """A person pressed Ctrl-C once, or the program was asked to end (`signal`)."""
+
+    signal: str = "SIGINT"
+
+
+class StreamOpened(Event, frozen=True):
+    """A server accepted our event stream."""
+
+    server: str
+
+
+class FrameReceived(Event, frozen=True):
+    """One dispatched SSE event, still undecoded."""
+
+    server: str
+    event: str
+    data: str
+    id: str = ""
+
+
+class StreamLost(Event, frozen=True):
+    """A server's stream ended. `retry_in` seconds until the next attempt, None: nobody will try.
+
+    `status` is the HTTP status when the server answered with one.
+    """
+
+    server: str
+    reason: str
+    retry_in: float | None = None
+    attempt: int = 0
+    status: int | None = None
+
+
+class PostAnswered(Event, frozen=True):
+    """A message was posted, or could not be.
+
+    `id` is the `Post`'s; `status` the HTTP status, None when no answer came (`reason` says why);
+    `is_sent` is False when no byte of the message can have reached the server.
+    """
+
+    server: str
+    id: str
+    status: int | None = None
+    body: str = ""
+    reason: str = ""
+    is_sent: bool = True
+
+
+class ModelSpoke(Event, frozen=True):
+    """A piece of the model's answer, as it streams."""
+
+    call: str
+    text: str
+
+
+class ModelThought(Event, frozen=True):
+    """A piece of the model's thinking, as it streams."""
+
+    call: str
+    text: str
+
+
+class ModelFinished(Event, frozen=True):
+    """The model ended its turn. `content` holds its blocks, to be sent back as they are."""
+
+    call: str
+    content: tuple[Json, ...]
+    stop_reason: str
+    model: str = ""
+    tokens: Tokens = Tokens()
+
+
+class ModelFailed(Event, frozen=True):
+    """The model gave no whole answer. `may_retry`: nothing speaks against asking again."""
+
+    call: str
+    reason: str
+    status: int | None = None
+    may_retry: bool = False
+
+
+class TimerFired(Event, frozen=True):
+    """A timer that the core started ran out."""
+
+    id: str
+
+
+class SinkFailed(Event, frozen=True):
+    """A sink could not do its work; the others go on. `is_final`: it was given up."""
+
+    sink: str
+    reason: str
+    is_final: bool = True
+
+
+Input: TypeAlias = (
+    RunStarted
+    | PromptSubmitted
+    | PromptRejected
+    | CallSubmitted
+    | InputEnded
+    | PromptCancelled
+    | StreamOpened
+    | FrameReceived
+    | StreamLost
+    | PostAnswered
+    | ModelSpoke
+    | ModelThought
+    | ModelFinished
+    | ModelFailed
+    | TimerFired
+    | SinkFailed
+)
+
+# --- outcomes -------------------------------------------------------------------------------
+
+
+class SessionReady(Event, frozen=True):
+    """A server may be used from now on."""
+
+    server: str
+    route: Route
+    protocol: str = ""
+    server_name: str = ""
+    server_version: str = ""
+    instructions: str = ""
+
+
+class SessionClosed(Event, frozen=True):
+    """A session that was ready is lost. `retry_in` as in `StreamLost`."""
+
+    server: str
+    reason: str
+    retry_in: float | None = None
+
+
+class ServersSettled(Event, frozen=True):
+    """Each server is ready, has failed, or has had its time to start: prompts may go on."""
+
+    ready: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    starting: tuple[str, ...] = ()
+
+
+class ToolsChanged(Event, frozen=True):
+    """What one server offers now, and what that changes (names)."""
+
+    server: str
+    tools: tuple[Tool, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+class ToolStarted(Event, frozen=True):
+    """A tool call was decided on. It is written down before anything is sent."""
+
+    call: str
+    server: str
+    tool: str
+    arguments: Json = {}
+
+
+class ToolProgress(Event, frozen=True):
+    """A server reported progress on a call; `total` None when unknown."""
+
+    call: str
+    progress: float
+    total: float | None = None
+    message: str = ""
+
+
+class ToolEnded(Event, frozen=True):
+    """A tool call ended, exactly once per `ToolStarted`.
+
+    `outcome`: `answered` (see `is_error` and `content`), `not_sent` (the server never took it, so
+    it is safe to call again), `unknown` (sent, then no answer: it may or may not have run).
+    """
+
+    call: str
+    server: str
+    tool: str
+    outcome: CallOutcome
+    is_error: bool = False
+    content: tuple[Json, ...] = ()
+    structured: Any = None
+    reason: str = ""
+
+
+class AnswerDelta(Event, frozen=True):
+    """Text to show right away."""
+
+    text: str
+
+
+class AnswerCompleted(Event, frozen=True):
+    """The whole answer to one prompt, and why it ended there."""
+
+    text: str
+    turns: int
+    stop: Stop = "end_turn"
+
+
+class Usage(Event, frozen=True):
+    """What one model call used; `cost_usd` and `total_usd` are None where no price is known."""
+
+    model: str
+    tokens: Tokens
+    cost_usd: float | None = None
+    total_usd: float | None = None
+
+
+class ServerLogged(Event, frozen=True):
+    """A server sent a log message (`notifications/message`)."""
+
+    server: str
+    level: str
+    text: str
+
+
+class Problem(Event, frozen=True):
+    """Something went wrong and the session goes on. `hint` says what a person can do."""
+
+    where: str
+    detail: str
+    hint: str = ""
+
+
+class RunEnded(Event, frozen=True):
+    """The last event of every run; `code` is the exit status."""
+
+    code: int
+    reason: str = ""
+
+
+Outcome: TypeAlias = (
+    SessionReady
+    | SessionClosed
+    | ServersSettled
+    | ToolsChanged
+    | ToolStarted
+    | ToolProgress
+    | ToolEnded
+    | AnswerDelta
+    | AnswerCompleted
+    | Usage
+    | ServerLogged
+    | Problem
+    | RunEnded
+)
+
+# --- between two stages, never recorded -----------------------------------------------------
+
+
+class ToolsListed(Event, frozen=True):
+    """From the session to the tool registry: the whole list, as the server wrote it."""
+
+    server: str
+    tools: tuple[Any, ...]
+
+
+class ReplyReceived(Event, frozen=True):
+    """From the session to whoever waits for `id`; None where the dialect has no ids.
+
+    `error` is set instead of `result` when the answer is a protocol error.
+    """
+
+    server: str
+    id: str | None
+    result: Json | None = None
+    error: str = ""
+
+
+class ProgressReported(Event, frozen=True):
+    """From the session to whoever waits for `id`."""
+
+    server: str
+    id: str
+    progress: float
+    total: float | None = None
+    message: str = ""
+
+
+Internal: TypeAlias = ToolsListed | ReplyReceived | ProgressReported

@@ -1,0 +1,99 @@
+"""What a sink is, and the actor that shields the pipeline from it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pipeline.core.codec import Entry
+from pipeline.core.commands import Item
+from pipeline.mailbox import Mailbox
+
+
+class SinkError(Exception):
+    """A sink cannot do its work; the text says what was found and what to do."""
+
+
+class Sink(Protocol):
+    """Somewhere results go. Called by one task only, never concurrently."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the run, e.g. `jsonl=run.jsonl`."""
+        ...
+
+    def wants(self, item: Item) -> bool:
+        """Is this item for the sink? Asked on the pump: quick and without side effects."""
+        ...
+
+    async def open(self) -> None:
+        """Acquire what `emit` needs; raise `SinkError` where that fails."""
+        ...
+
+    async def emit(self, entries: Sequence[Entry]) -> None:
+        """Write entries in order; raise to be marked failed."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything; called exactly once, also after a failure."""
+        ...
+
+
+class SinkActor:
+    """One sink, its mailbox, and the only task that ever calls it."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        mailbox: Mailbox[Entry],
+        *,
+        on_failure: Callable[[str, str], None],
+        shutdown: float = 10.0,
+    ) -> None:
+        self.sink = sink
+        self.mailbox = mailbox
+        self.failure: str | None = None
+        self._on_failure = on_failure
+        self._shutdown = shutdown
+        self._written = 0
+        self._progress = asyncio.Condition()
+
+    @property
+    def name(self) -> str:
+        """The sink's name."""
+        return self.sink.name
+
+    async def run(self) -> None:
+        """Own the sink from open to close; end when the mailbox is closed and empty."""
+        try:
+            await self.sink.open()
+            while batch := await self.mailbox.take_all():
+                await self.sink.emit(batch)
+                await self._advance(batch[-1].seq)
+        except Exception as exc:  # noqa: BLE001  a failed sink must not stop the others
+            await self._fail(exc)
+        finally:
+            await self._close()
+
+    async def written(self, seq: int) -> None:
+        """Wait until everything up to `seq` is emitted; a sink that has failed holds up nobody."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.failure is not None or self._written >= seq)
+
+    async def _advance(self, seq: int) -> None:
+        async with self._progress:
+            self._written = seq
+            self._progress.notify_all()
+
+    async def _fail(self, exc: Exception) -> None:
+        self.mailbox.close()
+        async with self._progress:
+            self.failure = str(exc) or type(exc).__name__
+            self._progress.notify_all()
+        self._on_failure(self.name, self.failure)
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(self._shutdown):
+                await self.sink.close()
+        except Exception as exc:  # noqa: BLE001  told like any failure of a sink
+            await self._fail(exc)
