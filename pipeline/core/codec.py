@@ -7,6 +7,7 @@ object, no newline inside. The first line of a recording is its header (`kind` `
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core.commands import CallModel, Item
 from pipeline.core.events import Json
@@ -54,7 +55,7 @@ def encode(item: Item) -> bytes:
     """One item as a JSON object, without its place; `CallModel` keeps only what is new in it."""
     if isinstance(item, CallModel):
         tools = item.tools if item.tools_changed else ()
-        item = msgspec.structs.replace(item, messages=item.messages[item.since :], tools=tools)
+        item = replace(item, messages=item.messages[item.since :], tools=tools)
     return _encoder.encode(item)
 
 

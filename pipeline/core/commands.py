@@ -22,10 +22,11 @@ class Reconnect(Event, frozen=True):
 
 
 class Close(Event, frozen=True):
-    """Drop a server's stream for good; `reason` is told."""
+    """Drop a server's stream for good; `reason` is told, and the HTTP `status` that led to it."""
 
     server: str
     reason: str
+    status: int | None = None
 
 
 class Post(Event, frozen=True):

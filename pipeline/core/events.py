@@ -268,6 +268,14 @@ class ToolsChanged(Event, frozen=True):
     changed: tuple[str, ...] = ()
 
 
+class CallRejected(Event, frozen=True):
+    """A person's `CallSubmitted` names no tool, or its arguments do not fit; nothing was sent."""
+
+    tool: str
+    reason: str
+    hint: str = ""
+
+
 class ToolStarted(Event, frozen=True):
     """A tool call was decided on. It is written down before anything is sent."""
 
@@ -354,6 +362,7 @@ Outcome: TypeAlias = (
     | SessionClosed
     | ServersSettled
     | ToolsChanged
+    | CallRejected
     | ToolStarted
     | ToolProgress
     | ToolEnded

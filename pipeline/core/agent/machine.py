@@ -1,0 +1,176 @@
+"""The agent loop: prompts in, model turns and tool calls out, one answer each.
+
+(state, item) -> (state, items). What is not its business passes through untouched.
+
+    starting --ServersSettled--> idle --prompt--> thinking --end_turn--> idle
+                                                  thinking --tool_use--> acting
+                                                  acting --last ToolEnded--> thinking
+    thinking, acting --PromptCancelled | limit | ModelFailed--> idle
+
+Only a finished message is acted on: its calls go out together, and their results go back in one
+user message, in the order of the calls, whatever order they came in.
+"""
+
+from msgspec.structs import replace
+
+from pipeline.core import calls as tool_calls
+from pipeline.core import conversation as talk
+from pipeline.core.agent.state import AgentState, Outputs, Step
+from pipeline.core.agent.turns import (
+    act,
+    after_calls,
+    collect,
+    end_line,
+    finish,
+    is_own_call,
+    next_wish,
+    results_in_order,
+    think,
+)
+from pipeline.core.commands import CancelModel, Passing
+from pipeline.core.events import (
+    AnswerDelta,
+    CallSubmitted,
+    ModelFailed,
+    ModelFinished,
+    ModelSpoke,
+    ModelThought,
+    PostAnswered,
+    Problem,
+    ProgressReported,
+    PromptCancelled,
+    PromptRejected,
+    PromptSubmitted,
+    ReplyReceived,
+    ServersSettled,
+    SessionReady,
+    SinkFailed,
+    Stop,
+    StreamLost,
+    TimerFired,
+    ToolsChanged,
+)
+
+_STOPS: dict[str, Stop] = {
+    "max_tokens": "max_tokens",
+    "refusal": "refusal",
+    "model_context_window_exceeded": "context_full",
+}
+
+
+def step(state: AgentState, item: Passing) -> Step:
+    """Advance by one item; what is only for the agent is consumed, all else passes through."""
+    state, outputs = _step(state, item)
+    if isinstance(item, ReplyReceived | ProgressReported):
+        return state, outputs
+    return state, (item, *outputs)
+
+
+def _step(state: AgentState, item: Passing) -> Step:
+    match item:
+        case PromptSubmitted() | CallSubmitted():
+            return _on_wish(state, item)
+        case PromptRejected(reason=reason):
+            return next_wish(state, Problem(where="prompt", detail=reason))
+        case ServersSettled():
+            return next_wish(replace(state, phase="idle"))
+        case ToolsChanged(server=server, tools=tools):
+            return replace(state, tools={**state.tools, server: tools}), ()
+        case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
+            is_late = state.phase != "thinking" or item.call != state.model_call
+            return (state, ()) if is_late else _on_model(state, item)
+        case PromptCancelled():
+            return _on_cancelled(state)
+        case SinkFailed(sink=sink, reason=reason):
+            return state, (Problem(where=f"sink {sink}", detail=reason),)
+        case SessionReady(route=route):
+            return after_calls(state, tool_calls.on_session_ready(state.calls, route))
+        case StreamLost():
+            return after_calls(state, tool_calls.on_stream_lost(state.calls, item))
+        case PostAnswered():
+            return after_calls(state, tool_calls.on_posted(state.calls, item))
+        case ReplyReceived():
+            return after_calls(state, tool_calls.on_reply(state.calls, item))
+        case ProgressReported():
+            return after_calls(state, tool_calls.on_progress(state.calls, item))
+        case TimerFired(id=id_) if id_.startswith(tool_calls.PREFIX):
+            return after_calls(state, tool_calls.on_timer(state.calls, id_))
+        case _:
+            return state, ()
+
+
+def _on_wish(state: AgentState, wish: PromptSubmitted | CallSubmitted) -> Step:
+    if isinstance(wish, PromptSubmitted) and not wish.text.strip():
+        detail = "found an empty prompt, expected a question or `tool key=value …`"
+        return next_wish(state, Problem(where="prompt", detail=detail))
+    if len(state.queue) >= state.plan.max_queued_prompts:
+        detail = f"{len(state.queue)} prompts are waiting already, and that is the limit"
+        return state, (Problem(where="prompt", detail=detail, hint="send it again later"),)
+    state = replace(state, queue=(*state.queue, wish))
+    return next_wish(state) if state.phase == "idle" else (state, ())
+
+
+def _on_cancelled(state: AgentState) -> Step:
+    outputs: Outputs = ()
+    queue, state = state.queue, replace(state, queue=())
+    if queue:
+        outputs = (Problem(where="prompt", detail=f"{len(queue)} waiting prompt(s) dropped"),)
+    if state.phase == "thinking":
+        cancel = CancelModel(call=state.model_call)
+        return finish(state, "cancelled", *outputs, cancel)
+    if state.phase != "acting":
+        return state, outputs
+    calls = state.calls
+    for id_ in [id_ for id_, _ in state.uses if id_ in calls.open]:
+        calls, more = tool_calls.abandon(calls, id_, "cancelled by the user")
+        outputs = (*outputs, *more)
+    state = collect(replace(state, calls=calls), outputs)
+    if is_own_call(state):
+        return next_wish(replace(state, phase="idle", uses=(), results={}), *outputs)
+    said = state.talk.with_user(*results_in_order(state))
+    return finish(replace(state, talk=said), "cancelled", *outputs)
+
+
+def _on_model(
+    state: AgentState, item: ModelSpoke | ModelThought | ModelFinished | ModelFailed
+) -> Step:
+    match item:
+        case ModelSpoke(text=text):
+            return replace(state, spoken=state.spoken + text), (AnswerDelta(text=text),)
+        case ModelThought():
+            return state, ()
+        case ModelFinished():
+            return _on_finished(state, item)
+        case ModelFailed(reason=reason, may_retry=may_retry):
+            again = may_retry and state.attempt + 1 < state.plan.model_attempts
+            hint = "asking it again" if again else ""
+            problem = Problem(where="model", detail=reason, hint=hint)
+            if not again:
+                return finish(state, "model_failed", problem)
+            state, outputs = end_line(replace(state, attempt=state.attempt + 1))
+            # The same turn again: it does not count twice.
+            return think(replace(state, turn=state.turn - 1), *outputs, problem)
+
+
+def _on_finished(state: AgentState, turn: ModelFinished) -> Step:
+    spending, usage = state.spending.plus(turn.model, turn.tokens, state.plan.price)
+    state = replace(state, attempt=0, spending=spending)
+    outputs: Outputs = () if usage is None else (usage,)
+    uses = [block for block in turn.content if block.get("type") == "tool_use"]
+    match turn.stop_reason:
+        case "tool_use" if uses:
+            state = replace(state, talk=state.talk.with_assistant(turn.content))
+            state, more = end_line(state)
+            return act(state, uses, *outputs, *more)
+        case "pause_turn":
+            state = replace(state, talk=state.talk.with_assistant(turn.content))
+            state, more = end_line(state)
+            return think(state, *outputs, *more)
+        case "refusal":
+            # What was refused would be refused again: the conversation goes on without it.
+            return finish(replace(state, talk=state.before), "refusal", *outputs)
+        case reason:
+            # Calls of a message that did not end with `tool_use` may be cut off: never run them.
+            said = state.talk.with_assistant(talk.without_tools(turn.content))
+            state = replace(state, talk=said, spoken=talk.spoken(turn.content))
+            return finish(state, _STOPS.get(reason, "end_turn"), *outputs)

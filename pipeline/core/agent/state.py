@@ -1,0 +1,54 @@
+"""What the agent knows: the conversation, the tools, and what it waits for."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from pipeline.core.calls import Calls
+from pipeline.core.commands import Passing
+from pipeline.core.conversation import Conversation
+from pipeline.core.events import (
+    CallSubmitted,
+    Json,
+    PromptSubmitted,
+    Tool,
+)
+from pipeline.core.plan import Plan
+from pipeline.core.spending import Spending
+
+Phase: TypeAlias = Literal["starting", "idle", "thinking", "acting"]
+
+
+class AgentState(msgspec.Struct, frozen=True):
+    """`uses` pairs the calls of this turn with the model's ids; `results` holds what ended."""
+
+    plan: Plan
+    calls: Calls
+    phase: Phase = "starting"
+    queue: tuple[PromptSubmitted | CallSubmitted, ...] = ()
+    talk: Conversation = Conversation()
+    before: Conversation = Conversation()
+    tools: dict[str, tuple[Tool, ...]] = {}
+    told_tools: tuple[Tool, ...] | None = None
+    turn: int = 0
+    attempt: int = 0
+    models: int = 0
+    numbers: int = 0
+    uses: tuple[tuple[str, str], ...] = ()
+    results: dict[str, Json] = {}
+    spoken: str = ""
+    spending: Spending = Spending()
+
+    @property
+    def model_call(self) -> str:
+        """The id of the latest model call; what carries another is late and is dropped."""
+        return f"model:{self.models}"
+
+
+Outputs: TypeAlias = tuple[Passing, ...]
+Step: TypeAlias = tuple[AgentState, Outputs]
+
+
+def initial(plan: Plan) -> AgentState:
+    """Nothing is asked yet, and no server is ready."""
+    return AgentState(plan, Calls(plan))

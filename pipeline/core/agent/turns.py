@@ -1,0 +1,176 @@
+"""One prompt's way to its answer: think, act, think again, finish, and on to the next prompt."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from pipeline.core import calls as tool_calls
+from pipeline.core import conversation as talk
+from pipeline.core.agent.state import AgentState, Outputs, Step
+from pipeline.core.arguments import ArgumentsError, parse_arguments
+from pipeline.core.commands import CallModel, Passing, ReadPrompt
+from pipeline.core.content import tool_result
+from pipeline.core.events import (
+    AnswerCompleted,
+    AnswerDelta,
+    CallRejected,
+    CallSubmitted,
+    Json,
+    Problem,
+    Stop,
+    Tool,
+    ToolEnded,
+)
+from pipeline.core.tools import find, is_allowed
+
+
+def next_wish(state: AgentState, *outputs: Passing) -> Step:
+    """Take the next wish if nothing is under way; ask for one if there is none."""
+    if state.phase != "idle":
+        return state, outputs
+    if not state.queue:
+        return state, (*outputs, ReadPrompt())
+    wish, *rest = state.queue
+    state = replace(state, queue=tuple(rest))
+    if isinstance(wish, CallSubmitted):
+        return _call(state, wish, *outputs)
+    if wish.repaired:
+        detail = "the prompt was not valid UTF-8; U+FFFD stands for what could not be read"
+        outputs = (*outputs, Problem(where="prompt", detail=detail))
+    said = state.talk.with_user(talk.text(wish.text))
+    state = replace(state, talk=said, before=state.talk, turn=0, attempt=0, spoken="")
+    return think(state, *outputs)
+
+
+def _call(state: AgentState, wish: CallSubmitted, *outputs: Passing) -> Step:
+    """A person's own call: no model, one tool."""
+    known = tuple(tool for tools in state.tools.values() for tool in tools)
+    matches = find(known, wish.tool)
+    if len(matches) != 1:
+        return next_wish(state, *outputs, _no_such_tool(wish.tool, matches, known))
+    (tool,) = matches
+    try:
+        arguments = parse_arguments(wish.arguments, tool.input_schema)
+    except ArgumentsError as exc:
+        return next_wish(state, *outputs, CallRejected(tool=wish.tool, reason=str(exc)))
+    id_ = f"c{state.numbers + 1}"
+    state = replace(state, numbers=state.numbers + 1, phase="acting", uses=((id_, ""),))
+    state, more = after_calls(state, tool_calls.start(state.calls, id_, tool, arguments))
+    return state, (*outputs, *more)
+
+
+def _no_such_tool(name: str, matches: Sequence[Tool], known: Sequence[Tool]) -> CallRejected:
+    names = ", ".join(sorted({tool.name for tool in known})[:20]) or "none"
+    reason = f"no tool is named {name!r}"
+    if matches:
+        several = ", ".join(f"{tool.server}__{tool.name}" for tool in matches)
+        reason = f"{name!r} could be any of {several}"
+    return CallRejected(tool=name, reason=reason, hint=f"the tools are: {names}")
+
+
+def think(state: AgentState, *outputs: Passing) -> Step:
+    """Ask the model for the next turn, unless a limit of the run is reached."""
+    plan = state.plan
+    if state.turn >= plan.max_turns:
+        return finish(state, "max_turns", *outputs)
+    if state.spending.is_over(plan.max_budget_usd):
+        return finish(state, "max_budget", *outputs)
+    everything = (tool for tools in state.tools.values() for tool in tools)
+    offered = tuple(
+        tool for tool in everything if is_allowed(tool, plan.allowed_tools, plan.disallowed_tools)
+    )
+    state = replace(
+        state,
+        phase="thinking",
+        turn=state.turn + 1,
+        models=state.models + 1,
+        uses=(),
+        results={},
+        spoken="",
+    )
+    command = CallModel(
+        call=state.model_call,
+        messages=state.talk.messages,
+        tools=offered,
+        since=state.talk.sent,
+        tools_changed=offered != state.told_tools,
+    )
+    state = replace(state, told_tools=offered, talk=state.talk.as_sent())
+    return state, (*outputs, command)
+
+
+def end_line(state: AgentState) -> Step:
+    """Text of one turn and text of the next do not share a line."""
+    is_open = state.spoken != "" and not state.spoken.endswith("\n")
+    return state, (AnswerDelta(text="\n"),) if is_open else ()
+
+
+def finish(state: AgentState, stop: Stop, *outputs: Passing) -> Step:
+    """The prompt is answered; take the next one."""
+    done = AnswerCompleted(text=state.spoken, turns=state.turn, stop=stop)
+    state = replace(state, phase="idle", uses=(), results={}, spoken="")
+    return next_wish(state, *outputs, done)
+
+
+def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
+    """Start all calls of a finished message together."""
+    known = {tool.alias: tool for tools in state.tools.values() for tool in tools}
+    plan, calls = state.plan, state.calls
+    pairs: list[tuple[str, str]] = []
+    results: dict[str, Json] = {}
+    number = state.numbers
+    for use in uses:
+        number += 1
+        id_, use_id, name = f"c{number}", str(use.get("id", "")), str(use.get("name", ""))
+        pairs.append((id_, use_id))
+        tool = known.get(name)
+        if tool is None or not is_allowed(tool, plan.allowed_tools, plan.disallowed_tools):
+            reason = f"no tool is named {name!r}; these are: {', '.join(sorted(known)[:50])}"
+            results[id_] = _failed(use_id, reason)
+            outputs = (*outputs, Problem(where="model", detail=f"it asked for {name!r}: {reason}"))
+            continue
+        calls, more = tool_calls.start(calls, id_, tool, dict(use.get("input") or {}))
+        outputs = (*outputs, *more)
+    state = replace(
+        state, calls=calls, numbers=number, phase="acting", uses=tuple(pairs), results=results
+    )
+    return _think_when_complete(collect(state, outputs), *outputs)
+
+
+def after_calls(state: AgentState, move: tool_calls.Move) -> Step:
+    """Take what the table of calls has to say, and go on if that was the last answer."""
+    calls, outputs = move
+    state = collect(replace(state, calls=calls), outputs)
+    return _think_when_complete(state, *outputs)
+
+
+def collect(state: AgentState, outputs: Outputs) -> AgentState:
+    """Keep the results of this turn's calls that ended."""
+    use_ids = dict(state.uses)
+    ended = [o for o in outputs if isinstance(o, ToolEnded) and o.call in use_ids]
+    results = {each.call: tool_result(use_ids[each.call], each) for each in ended}
+    return replace(state, results={**state.results, **results}) if results else state
+
+
+def _think_when_complete(state: AgentState, *outputs: Passing) -> Step:
+    if state.phase != "acting" or any(id_ not in state.results for id_, _ in state.uses):
+        return state, outputs
+    if is_own_call(state):
+        return next_wish(replace(state, phase="idle", uses=(), results={}), *outputs)
+    said = state.talk.with_user(*results_in_order(state))
+    return think(replace(state, talk=said), *outputs)
+
+
+def is_own_call(state: AgentState) -> bool:
+    """Did a person, not the model, ask for the call under way?"""
+    return any(not use_id for _, use_id in state.uses)
+
+
+def results_in_order(state: AgentState) -> list[Json]:
+    """The results of this turn in the order of its calls, each in."""
+    return [state.results[id_] for id_, _ in state.uses]
+
+
+def _failed(use_id: str, reason: str) -> Json:
+    content = [talk.text(reason)]
+    return {"type": "tool_result", "tool_use_id": use_id, "content": content, "is_error": True}

@@ -1,0 +1,167 @@
+"""When a run is over, and with which exit status.
+
+Decided from its events, so that the screen, the recording and the status cannot disagree.
+
+(state, item) -> (state, items). All items pass through; a `ReadPrompt` that nobody will answer
+becomes the `RunEnded`.
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.commands import Passing, ReadPrompt
+from pipeline.core.events import (
+    AnswerCompleted,
+    CallRejected,
+    CallSubmitted,
+    InputEnded,
+    PromptCancelled,
+    PromptSubmitted,
+    RunEnded,
+    ServersSettled,
+    SessionReady,
+    StreamLost,
+    ToolEnded,
+)
+from pipeline.core.plan import Plan
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+UNAUTHORIZED: Final = 3
+NO_CONNECTION: Final = 4
+TOOL_ERROR: Final = 5
+MODEL_FAILED: Final = 7
+LIMIT_REACHED: Final = 8
+_SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+_STOPS = {
+    "end_turn": DONE,
+    "refusal": FAILED,
+    "context_full": LIMIT_REACHED,
+    "max_tokens": LIMIT_REACHED,
+    "max_turns": LIMIT_REACHED,
+    "max_budget": LIMIT_REACHED,
+    "model_failed": MODEL_FAILED,
+    "cancelled": DONE,
+}
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """`code` and `reason` are the first failure's; `interrupted` is a signal's exit status."""
+
+    plan: Plan
+    code: int = DONE
+    reason: str = ""
+    is_settled: bool = False
+    is_idle: bool = False
+    no_more_prompts: bool = False
+    interrupted: int = 0
+    losses: dict[str, StreamLost] = {}
+    is_over: bool = False
+
+
+Step: TypeAlias = tuple[RunState, tuple[Passing, ...]]
+
+
+def initial(plan: Plan) -> RunState:
+    """A run that has not begun."""
+    return RunState(plan)
+
+
+def step(state: RunState, item: Passing) -> Step:
+    """Advance by one item."""
+    if state.is_over:
+        return state, (item,)
+    match item:
+        case StreamLost(server=server):
+            return _on_lost(replace(state, losses={**state.losses, server: item}), item)
+        case SessionReady(server=server):
+            losses = {name: loss for name, loss in state.losses.items() if name != server}
+            return replace(state, losses=losses), (item,)
+        case ServersSettled():
+            return _on_settled(state, item)
+        case PromptSubmitted() | CallSubmitted():
+            return replace(state, is_idle=False), (item,)
+        case CallRejected(reason=reason):
+            return _fail(state, USAGE, reason), (item,)
+        case ToolEnded():
+            return _on_tool_ended(state, item), (item,)
+        case AnswerCompleted(stop=stop):
+            return _fail(state, _STOPS[stop], f"the answer ended by {stop}"), (item,)
+        case InputEnded():
+            state = replace(state, no_more_prompts=True)
+            return _end(state, item) if state.is_idle else (state, (item,))
+        case PromptCancelled(signal=signal):
+            state = replace(state, interrupted=_SIGNALS.get(signal, _SIGNALS["SIGINT"]))
+            is_waiting = state.is_idle or not state.is_settled
+            return _end(state, item) if is_waiting else (state, (item,))
+        case ReadPrompt():
+            return _on_idle(state, item)
+        case _:
+            return state, (item,)
+
+
+def _on_settled(state: RunState, settled: ServersSettled) -> Step:
+    state = replace(state, is_settled=True)
+    if state.plan.servers and not settled.ready:
+        return _end(_without_servers(state), settled)
+    return _end(state, settled) if state.plan.goal == "tools" else (state, (settled,))
+
+
+def _on_lost(state: RunState, lost: StreamLost) -> Step:
+    """A server that will not come back matters to the status only when it was the last one."""
+    gone = [name for name, loss in state.losses.items() if loss.retry_in is None]
+    if state.is_settled and len(gone) == len(state.plan.servers):
+        state = _without_servers(state)
+    return state, (lost,)
+
+
+def _without_servers(state: RunState) -> RunState:
+    reasons = "; ".join(_tried(state, server.name) for server in state.plan.servers)
+    statuses = {loss.status for loss in state.losses.values()}
+    code = UNAUTHORIZED if statuses and statuses <= {401, 403} else NO_CONNECTION
+    hint = "check MCP_API_KEY" if code == UNAUTHORIZED else "check --server or MCP_SERVER_URL"
+    return _fail(state, code, f"no server could be used: {reasons}; {hint}")
+
+
+def _tried(state: RunState, name: str) -> str:
+    loss = state.losses.get(name)
+    why = "no answer in time (--start-timeout)" if loss is None else loss.reason
+    return f"{name} at {state.plan.server(name).url}: {why}"
+
+
+def _on_tool_ended(state: RunState, ended: ToolEnded) -> RunState:
+    if state.plan.goal != "call":
+        return state
+    if ended.outcome != "answered":
+        return _fail(state, FAILED, f"{ended.tool}: {ended.outcome}: {ended.reason}")
+    if ended.is_error and not state.plan.ignore_tool_error:
+        return _fail(state, TOOL_ERROR, f"the tool {ended.tool} answered with an error")
+    return state
+
+
+def _on_idle(state: RunState, ask: ReadPrompt) -> Step:
+    if state.interrupted and not state.plan.interactive:
+        return _end(state)
+    if state.no_more_prompts:
+        return _end(state)
+    return replace(state, is_idle=True, interrupted=0), (ask,)
+
+
+def _end(state: RunState, *items: Passing) -> Step:
+    if state.interrupted:
+        ended = RunEnded(code=state.interrupted, reason="interrupted")
+    elif state.plan.interactive and state.is_settled and state.code != NO_CONNECTION:
+        ended = RunEnded(code=DONE)
+    else:
+        ended = RunEnded(code=state.code, reason=state.reason)
+    return replace(state, is_over=True), (*items, ended)
+
+
+def _fail(state: RunState, code: int, reason: str) -> RunState:
+    """Keep the first failure: what follows from it is less worth knowing."""
+    if code == DONE or state.code != DONE:
+        return state
+    return replace(state, code=code, reason=reason)

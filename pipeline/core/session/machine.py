@@ -1,0 +1,217 @@
+"""Leads the sessions of a run: which server is where, and when all have settled.
+
+(state, item) -> (state, items). What is not a session's business passes through untouched.
+
+    closed --StreamOpened--> opened --endpoint--> deciding --tools----> ready      (seed)
+                                                  deciding --silence--> initializing
+                             initializing --result--> listing --last page--> ready (2024-11-05)
+    any --StreamLost--> closed, or failed when nobody will try again
+"""
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.commands import Close, Open, Passing, StartTimer, StopTimer
+from pipeline.core.events import (
+    FrameReceived,
+    PostAnswered,
+    Problem,
+    Route,
+    RunStarted,
+    ServersSettled,
+    SessionClosed,
+    StreamLost,
+    StreamOpened,
+    TimerFired,
+)
+from pipeline.core.plan import Plan
+from pipeline.core.session import seed, sse
+from pipeline.core.session.endpoint import EndpointRefusedError, resolve, session_id_in
+from pipeline.core.session.state import Move, Outputs, Session, await_step, start_over
+
+START = "start"
+_UNAUTHORIZED = (401, 403)
+_NOT_FOUND = 404
+
+
+class SessionsState(msgspec.Struct, frozen=True):
+    """The sessions of a run by server name."""
+
+    plan: Plan
+    sessions: dict[str, Session]
+    is_settled: bool = False
+
+
+Step: TypeAlias = tuple[SessionsState, Outputs]
+
+
+def initial(plan: Plan) -> SessionsState:
+    """No server is connected yet."""
+    sessions = {s.name: Session(server=s.name, url=s.url, wish=s.dialect) for s in plan.servers}
+    return SessionsState(plan, sessions)
+
+
+def step(state: SessionsState, item: Passing) -> Step:
+    """Advance by one item."""
+    match item:
+        case RunStarted():
+            opens = tuple(Open(server=name) for name in state.sessions)
+            timer = StartTimer(id=START, seconds=state.plan.start_timeout)
+            return _settle(state, item, timer, *opens)
+        case TimerFired(id=id_) if id_ == START:
+            return _settle(state, item, is_time_up=True)
+        case TimerFired(id=id_) if id_.startswith(("session:", "grace:")):
+            kind, _, server = id_.partition(":")
+            return _move(state, server, item, _on_timer(state, server, kind))
+        case StreamOpened(server=server) | StreamLost(server=server) | FrameReceived(server=server):
+            if server in state.sessions:
+                return _move(state, server, item, _on_stream(state, server, item))
+            return state, (item,)
+        case PostAnswered(server=server) if server in state.sessions:
+            return _move(state, server, item, _on_posted(state, server, item))
+        case _:
+            return state, (item,)
+
+
+def _move(state: SessionsState, server: str, item: Passing, move: Move) -> Step:
+    session, outputs = move
+    sessions = {**state.sessions, server: session}
+    state = replace(state, sessions=sessions)
+    return _settle(state, item, *outputs)
+
+
+def _settle(state: SessionsState, *outputs: Passing, is_time_up: bool = False) -> Step:
+    """Tell once that every server is ready, has failed, or has had its time."""
+    if state.is_settled:
+        return state, outputs
+    phases = {name: session.phase for name, session in state.sessions.items()}
+    starting = tuple(n for n, phase in phases.items() if phase not in ("ready", "failed"))
+    if starting and not is_time_up:
+        return state, outputs
+    settled = ServersSettled(
+        ready=tuple(n for n, phase in phases.items() if phase == "ready"),
+        failed=tuple(n for n, phase in phases.items() if phase == "failed"),
+        starting=starting,
+    )
+    state = replace(state, is_settled=True)
+    return state, (*outputs, StopTimer(id=START), settled)
+
+
+def _on_stream(
+    state: SessionsState, server: str, item: StreamOpened | StreamLost | FrameReceived
+) -> Move:
+    session, plan = state.sessions[server], state.plan
+    match item:
+        case StreamOpened():
+            fresh = Session(
+                server=server,
+                url=session.url,
+                wish=session.wish,
+                phase="opened",
+                generation=session.generation + 1,
+            )
+            return fresh, (await_step(fresh, plan),)
+        case StreamLost(reason=reason, retry_in=retry_in):
+            stops = (StopTimer(id=session.timer), StopTimer(id=session.grace))
+            was_ready = session.phase == "ready"
+            session = replace(
+                session,
+                phase="closed" if retry_in is not None else "failed",
+                route=None,
+                is_listing=False,
+            )
+            closed = SessionClosed(server=server, reason=reason, retry_in=retry_in)
+            return session, (*stops, closed) if was_ready else stops
+        case FrameReceived(event="endpoint"):
+            return _on_endpoint(session, plan, item)
+        case FrameReceived(event="tools") if session.wish != "sse":
+            if session.phase in ("deciding", "initializing") or _is_seed(session):
+                session, outputs = seed.on_tools(session, item)
+                return session, (StopTimer(id=session.grace), *outputs)
+            return session, (_unexpected(session, item),)
+        case FrameReceived(event="result") if _is_seed(session):
+            return seed.on_result(session, item.data)
+        case FrameReceived(event="error") if _is_seed(session) or session.route is None:
+            return seed.on_error(session, item.data)
+        case FrameReceived() if sse.is_frame_of(item) and session.route is not None:
+            # Empty data is how some servers keep the line open.
+            return sse.on_message(session, plan, item.data) if item.data else (session, ())
+        case FrameReceived():
+            return session, ()
+
+
+def _on_endpoint(session: Session, plan: Plan, frame: FrameReceived) -> Move:
+    if session.phase != "opened":
+        return session, (_unexpected(session, frame),)
+    try:
+        url = resolve(session.url, frame.data)
+    except EndpointRefusedError as exc:
+        return replace(session, phase="closed"), (Close(server=session.server, reason=str(exc)),)
+    session_id = session_id_in(url)
+    route = Route(server=session.server, url=url, dialect="sse", session_id=session_id)
+    session = replace(session, route=route, session_id=session_id, phase="deciding")
+    match session.wish:
+        case "sse":
+            return sse.initialize(session, plan)
+        case "seed":
+            return session, (await_step(session, plan),)
+        case "auto":
+            return session, (StartTimer(id=session.grace, seconds=plan.dialect_grace),)
+
+
+def _on_timer(state: SessionsState, server: str, kind: str) -> Move:
+    session, plan = state.sessions[server], state.plan
+    if kind == "grace":
+        return sse.initialize(session, plan) if session.phase == "deciding" else (session, ())
+    waited = f"within {plan.connect_timeout:g} s (--connect-timeout)"
+    match session.phase:
+        case "opened":
+            return start_over(session, f"no `endpoint` event came {waited}")
+        case "deciding":
+            return start_over(session, f"no `tools` event came {waited}")
+        case "initializing":
+            return start_over(session, f"`initialize` was not answered {waited}")
+        case "listing":
+            return start_over(session, f"`tools/list` was not answered {waited}")
+        case "ready" if session.is_listing:
+            return sse.give_up_listing(session, f"no answer {waited}")
+        case _:
+            return session, ()
+
+
+def _on_posted(state: SessionsState, server: str, item: PostAnswered) -> Move:
+    session = state.sessions[server]
+    is_refused = item.status is None or item.status >= 400  # noqa: PLR2004  (RFC 9110, 15.5)
+    if not is_refused:
+        # Some servers answer a POST with the message itself instead of 202.
+        if not item.body or session.route is None:
+            return session, ()
+        if _is_seed(session):
+            return seed.on_body(session, item.body)
+        return sse.on_body(session, state.plan, item.body)
+    if not sse.owns(session, item.id):
+        if item.status == _NOT_FOUND and session.phase == "ready":
+            return start_over(session, "the server does not know the session any more (HTTP 404)")
+        return session, ()
+    what = item.id.partition(":")[0]
+    why = item.reason if item.status is None else f"HTTP {item.status} {item.body[:200]}".strip()
+    reason = f"the message {what!r} could not be delivered: {why}"
+    if item.status in _UNAUTHORIZED:
+        close = Close(server=server, reason=reason, status=item.status)
+        return replace(session, phase="closed"), (close,)
+    if sse.is_step(session, item.id):
+        return start_over(session, reason)
+    if session.is_listing and what == "list":
+        return sse.give_up_listing(session, why)
+    return session, (Problem(where=server, detail=reason),)
+
+
+def _is_seed(session: Session) -> bool:
+    return session.route is not None and session.route.dialect == "seed"
+
+
+def _unexpected(session: Session, frame: FrameReceived) -> Problem:
+    detail = f"an unexpected {frame.event!r} event is ignored (session is {session.phase})"
+    return Problem(where=session.server, detail=detail)

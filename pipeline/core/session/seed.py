@@ -1,0 +1,120 @@
+"""The seed dialect, the project's own origin: tools come as an event, results as events.
+
+After `endpoint` the server sends `tools` (a JSON list) unasked, and again whenever it likes. A call
+is a POST of `{session_id, tool, args, id}` to the stream's own URL; `result` and `error` events
+bring the answers. A server that echoes `id` allows calls side by side; the origin did not define
+one, so an answer without it belongs to the oldest call (`calls.py` keeps those in turn).
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.commands import Passing
+from pipeline.core.events import FrameReceived, Json, Problem, ReplyReceived, Route, SessionReady
+from pipeline.core.jsonrpc import error_text, shorten
+from pipeline.core.session.state import Move, Outputs, Session, ready, start_over
+from pipeline.core.shapes import is_list, is_object
+from pipeline.core.sse import SseEvent, SseParser
+
+
+def call(route: Route, id_: str, tool: str, arguments: Json) -> Json:
+    """The body of one tool call."""
+    return {"session_id": route.session_id, "tool": tool, "args": arguments, "id": id_}
+
+
+def on_tools(session: Session, frame: FrameReceived) -> Move:
+    """`tools` is the whole list; the first one makes the session ready."""
+    if not session.session_id:
+        return start_over(session, "the endpoint names no session_id, and a call needs one")
+    route = Route(
+        server=session.server, url=session.url, dialect="seed", session_id=session.session_id
+    )
+    greeting = SessionReady(server=session.server, route=route, protocol="seed")
+    session = replace(session, route=route, greeting=greeting)
+    try:
+        tools = _decode(frame.data)
+        if not is_list(tools):
+            raise _MalformedError(f"found a {type(tools).__name__}, expected a list of tools")
+    except _MalformedError as exc:
+        problem = Problem(where=session.server, detail=f"malformed `tools` event: {exc}")
+        if session.phase == "ready":
+            return session, (problem,)
+        session, outputs = ready(session, ())
+        return session, (*outputs, problem)
+    return ready(session, tuple(tools))
+
+
+def on_result(session: Session, data: str) -> Move:
+    """`result` answers a call: an MCP result, one wrapped in `result`, or any JSON value."""
+    try:
+        value = _decode(data)
+    except _MalformedError as exc:
+        reply: Passing = ReplyReceived(
+            server=session.server, id=None, error=f"malformed `result` event: {exc}"
+        )
+        return session, (reply,)
+    id_, body = _take_id(value)
+    if is_object(body) and "content" not in body and "result" in body:
+        body = body["result"]
+    return session, (ReplyReceived(server=session.server, id=id_, result=_as_result(body)),)
+
+
+def on_error(session: Session, data: str) -> Move:
+    """`error` ends a call with an error; without a call in flight it is only a problem."""
+    try:
+        id_, body = _take_id(_decode(data))
+    except _MalformedError:
+        id_, body = None, data
+    if is_object(body) and "error" in body:
+        body = body["error"]
+    text = error_text(body) or "the server gave no reason"
+    return session, (ReplyReceived(server=session.server, id=id_, error=text),)
+
+
+def on_body(session: Session, body: str) -> Move:
+    """The body of an accepted POST: some servers write the answer there, as JSON or as events."""
+    if body.startswith(("event:", "data:")):
+        outputs: Outputs = ()
+        for event in SseParser().feed(body.encode() + b"\n\n"):
+            match event:
+                case SseEvent(event="result", data=data):
+                    outputs = (*outputs, *on_result(session, data)[1])
+                case SseEvent(event="error", data=data):
+                    outputs = (*outputs, *on_error(session, data)[1])
+                case _:
+                    continue
+        return session, outputs
+    try:
+        value = _decode(body)
+    except _MalformedError:
+        return session, ()
+    if not is_object(value) or not value.keys() & {"error", "result", "content"}:
+        return session, ()
+    return on_error(session, body) if "error" in value else on_result(session, body)
+
+
+class _MalformedError(ValueError):
+    """The data of an event is no JSON."""
+
+
+def _decode(data: str) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise _MalformedError(f"{exc}; found {shorten(data)!r}") from exc
+
+
+def _take_id(value: Any) -> tuple[str | None, Any]:
+    if not is_object(value) or "id" not in value:
+        return None, value
+    rest = {key: member for key, member in value.items() if key != "id"}
+    return (value["id"] if isinstance(value["id"], str) else None), rest
+
+
+def _as_result(body: Any) -> Json:
+    if is_object(body) and is_list(body.get("content")):
+        return body
+    text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
+    return {"content": [{"type": "text", "text": text}]}

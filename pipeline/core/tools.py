@@ -1,0 +1,176 @@
+"""The tool registry: what every server offers, under names that any model takes.
+
+A server may name its tools as it likes; Claude wants `^[a-zA-Z0-9_-]{1,128}$`, and two servers may
+use the same name. So each tool gets an alias `mcp__server__tool`: foreign characters become `_`,
+and where that, or the length, or a clash could confuse two tools, a digest of the true name is
+added. An alias depends on nothing but the server's and the tool's name and what else is there, so
+the prefix that a model's cache lives on stays the same from turn to turn.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.commands import Passing
+from pipeline.core.events import Json, Problem, Tool, ToolsChanged, ToolsListed
+from pipeline.core.jsonrpc import shorten
+from pipeline.core.plan import Plan
+from pipeline.core.shapes import is_object
+
+MAX_ALIAS = 128
+_UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+class ToolsState(msgspec.Struct, frozen=True):
+    """The tools of each server, in the server's own order."""
+
+    plan: Plan
+    tools: dict[str, tuple[Tool, ...]] = {}
+
+
+Step: TypeAlias = tuple[ToolsState, tuple[Passing, ...]]
+
+
+class MalformedToolError(ValueError):
+    """A tool that cannot be used; the text says what was found and expected."""
+
+
+def initial(plan: Plan) -> ToolsState:
+    """No tool is known yet."""
+    return ToolsState(plan)
+
+
+def step(state: ToolsState, item: Passing) -> Step:
+    """Advance by one item; a `ToolsListed` becomes a `ToolsChanged`, all else passes through."""
+    if not isinstance(item, ToolsListed):
+        return state, (item,)
+    tools, problems = _read(state.plan, item)
+    others = (known for name, known in state.tools.items() if name != item.server)
+    tools = with_aliases(tools, {tool.alias for known in others for tool in known})
+    changed = _difference(item.server, state.tools.get(item.server, ()), tools)
+    state = replace(state, tools={**state.tools, item.server: tools})
+    return state, (changed, *problems)
+
+
+def read_tool(server: str, raw: Any) -> Tool:
+    """One tool as a server describes it, in either dialect's spelling.
+
+    Raises:
+        MalformedToolError: If it has no name, or its schema is no object.
+    """
+    if not is_object(raw):
+        raise MalformedToolError(f"found {_shown(raw)} as a tool, expected an object")
+    name = raw.get("name")
+    if not isinstance(name, str) or not name:
+        raise MalformedToolError(f"found the tool name {name!r}, expected some text")
+    schemas = (raw[key] for key in _SCHEMA_KEYS if raw.get(key) is not None)
+    schema = next(schemas, {"type": "object"})
+    if not is_object(schema):
+        found = f"found {_shown(schema)} as schema of {name!r}"
+        raise MalformedToolError(f"{found}, expected an object")
+    return Tool(
+        server=server,
+        name=name,
+        title=_text(raw, "title"),
+        description=_text(raw, "description"),
+        input_schema=schema,
+        output_schema=_object(raw, "outputSchema"),
+        annotations=_object(raw, "annotations") or {},
+    )
+
+
+def with_aliases(tools: Sequence[Tool], taken: set[str]) -> tuple[Tool, ...]:
+    """Give each tool a name that is safe for a model and unlike all `taken` ones."""
+    plain = [f"mcp__{tool.server}__{tool.name}" for tool in tools]
+    safe = [_UNSAFE.sub("_", name) for name in plain]
+    counts = Counter(safe)
+    aliases: list[str] = []
+    for true_name, alias in zip(plain, safe, strict=True):
+        is_doubtful = alias in taken or counts[alias] > 1 or len(alias) > MAX_ALIAS
+        aliases.append(_digested(alias, true_name) if is_doubtful or alias != true_name else alias)
+    pairs = zip(tools, aliases, strict=True)
+    return tuple(replace(tool, alias=alias) for tool, alias in pairs)
+
+
+def is_allowed(tool: Tool, allowed: Sequence[str], disallowed: Sequence[str]) -> bool:
+    """Do the globs of the run let the model have this tool? No `allowed` glob allows all.
+
+    A glob is held against the bare name, `server__tool` and the alias; `disallowed` wins.
+    """
+    names = (tool.name, f"{tool.server}__{tool.name}", tool.alias)
+
+    def matches(globs: Sequence[str]) -> bool:
+        return any(fnmatchcase(name, glob) for glob in globs for name in names)
+
+    return (not allowed or matches(allowed)) and not matches(disallowed)
+
+
+def find(tools: Sequence[Tool], name: str) -> tuple[Tool, ...]:
+    """The tools that a person may mean by `name`: by alias or `server__tool`, else by bare name."""
+    exact = tuple(t for t in tools if name in (t.alias, f"{t.server}__{t.name}"))
+    return exact or tuple(t for t in tools if t.name == name)
+
+
+_SCHEMA_KEYS = ("inputSchema", "input_schema", "parameters")
+
+
+def _read(plan: Plan, listed: ToolsListed) -> tuple[tuple[Tool, ...], tuple[Problem, ...]]:
+    tools: dict[str, Tool] = {}
+    problems: list[str] = []
+    for raw in listed.tools[: plan.max_tools]:
+        try:
+            tool = read_tool(listed.server, raw)
+        except MalformedToolError as exc:
+            problems.append(str(exc))
+            continue
+        if tool.name in tools:
+            problems.append(f"the tool {tool.name!r} is listed twice; the first one counts")
+            continue
+        tools[tool.name] = tool
+    if len(listed.tools) > plan.max_tools:
+        problems.append(f"found {len(listed.tools)} tools, kept the first {plan.max_tools}")
+    return tuple(tools.values()), _told(listed.server, problems)
+
+
+def _told(server: str, problems: Sequence[str]) -> tuple[Problem, ...]:
+    if not problems:
+        return ()
+    more = f" (and {len(problems) - 1} more of the kind)" if len(problems) > 1 else ""
+    return (Problem(where=server, detail=f"in the tool list: {problems[0]}{more}"),)
+
+
+def _digested(alias: str, true_name: str) -> str:
+    digest = sha256(true_name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{alias[: MAX_ALIAS - len(digest) - 1]}_{digest}"
+
+
+def _difference(server: str, before: Sequence[Tool], now: Sequence[Tool]) -> ToolsChanged:
+    old = {tool.name: tool for tool in before}
+    new = {tool.name: tool for tool in now}
+    return ToolsChanged(
+        server=server,
+        tools=tuple(now),
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        changed=tuple(name for name in new if name in old and old[name] != new[name]),
+    )
+
+
+def _text(raw: Json, key: str) -> str:
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _object(raw: Json, key: str) -> Json | None:
+    value = raw.get(key)
+    return value if is_object(value) else None
+
+
+def _shown(value: Any) -> str:
+    return repr(shorten(msgspec.json.encode(value).decode(), 60))

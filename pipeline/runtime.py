@@ -1,0 +1,144 @@
+"""The one owner of tasks: feeds the core one input at a time, and sees everything to its end.
+
+Order of an end: the last item is out, sources and effects are cancelled and awaited, the sinks'
+mailboxes are closed, each sink writes what it has and closes, all under a deadline.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from reactivex.subject import Subject
+
+from operators.route import Parcel
+from pipeline.core.codec import Entry
+from pipeline.core.commands import Command, Item, Passing
+from pipeline.core.events import Input, RunEnded
+from pipeline.graph import Stages
+from pipeline.mailbox import Mailbox
+from sinks.base import SinkActor
+
+EFFECTS = "effects"
+Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class CoreFaultError(RuntimeError):
+    """A pure stage raised: a bug of ours. The text names the input that shows it."""
+
+
+class ShutdownError(RuntimeError):
+    """A sink did not finish in time; what it had not written is lost, and this says which."""
+
+
+class EffectsActor(Protocol):
+    """Carries out commands; its mailbox is the only way in."""
+
+    @property
+    def mailbox(self) -> Mailbox[Entry]:
+        """Entries whose items are commands, in order."""
+        ...
+
+    async def run(self, spawn: Spawn) -> None:
+        """Take commands until cancelled; longer work goes into tasks of `spawn`."""
+        ...
+
+
+def is_command(item: Item) -> bool:
+    """Is this item for the effects?"""
+    return isinstance(item, Command)
+
+
+class Runtime:
+    """One run: sources -> mailbox -> stages -> sinks and effects -> mailbox."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        inbox: Mailbox[Input],
+        *,
+        effects: EffectsActor,
+        sinks: Sequence[SinkActor],
+        shutdown_timeout: float = 10.0,
+    ) -> None:
+        self._stages = stages
+        self._inbox = inbox
+        self._effects = effects
+        self._sinks = sinks
+        self._shutdown_timeout = shutdown_timeout
+        self._mailboxes = {EFFECTS: effects.mailbox} | {s.name: s.mailbox for s in sinks}
+        self._fault: Exception | None = None
+        self._ended: RunEnded | None = None
+
+    async def run(self) -> RunEnded:
+        """Run until the core says `RunEnded`; every task is over when this returns.
+
+        Raises:
+            CoreFaultError: If a stage raised.
+            ShutdownError: If a sink could not finish within `shutdown_timeout` seconds.
+        """
+        writers = [
+            asyncio.create_task(sink.run(), name=f"sink {sink.name}") for sink in self._sinks
+        ]
+        try:
+            async with asyncio.TaskGroup() as working:
+                await self._work(working)
+        finally:
+            await self._finish_writing(writers)
+        assert self._ended is not None, "the pump ends with RunEnded or raises"
+        return self._ended
+
+    async def _work(self, working: asyncio.TaskGroup) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def spawn(body: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+            task = working.create_task(body)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            return task
+
+        spawn(self._effects.run(spawn))
+        try:
+            await self._pump()
+        finally:
+            self._inbox.close()
+            self._effects.mailbox.close()
+            for task in tuple(tasks):
+                task.cancel()
+
+    async def _pump(self) -> None:
+        head: Subject[Passing] = Subject()
+        subscription = self._stages(head).subscribe(self._deliver, self._on_fault)
+        try:
+            while self._ended is None and (item := await self._inbox.take()) is not None:
+                # Waiting here fills the inbox, which stops the sources, which stops the servers.
+                for mailbox in self._mailboxes.values():
+                    await mailbox.room()
+                head.on_next(item)
+                if self._fault is not None:
+                    raise CoreFaultError(
+                        f"at {type(item).__name__}: {self._fault}"
+                    ) from self._fault
+        finally:
+            subscription.dispose()
+
+    def _deliver(self, parcel: Parcel) -> None:
+        for name in parcel.to:
+            self._mailboxes[name].put(parcel.entry)
+        if isinstance(parcel.entry.item, RunEnded):
+            self._ended = parcel.entry.item
+
+    def _on_fault(self, exc: Exception) -> None:
+        self._fault = exc
+
+    async def _finish_writing(self, writers: Sequence["asyncio.Task[None]"]) -> None:
+        for sink in self._sinks:
+            sink.mailbox.close()
+        if not writers:
+            return
+        _, late = await asyncio.wait(writers, timeout=self._shutdown_timeout)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            names = ", ".join(sorted(task.get_name() for task in late))
+            raise ShutdownError(f"{names} did not finish within {self._shutdown_timeout:g} s")

@@ -1,0 +1,272 @@
+"""The socket end of a server's event stream: one connection, from request to end.
+
+Requests and answers follow the WHATWG HTML standard, 9.2, as far as it is about connections; what
+comes in between is `pipeline.core.sse`'s business, and coming back after an end is
+`retry_with_backoff`'s.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import aiohttp
+from multidict import CIMultiDict
+
+from config.options import StreamOptions
+from pipeline.core.events import FrameReceived, StreamOpened
+from pipeline.core.sse import SseEvent, SseParser, SseTooLargeError
+from pipeline.shell.http import (
+    RedirectRefusedError,
+    Watch,
+    excerpt,
+    explain,
+    is_hopeless,
+    read_up_to,
+    request,
+    retry_after,
+)
+from pipeline.shell.targets import Target, origin
+
+OK = 200
+EVENT_STREAM = "text/event-stream"
+LONGEST_ID = 4096  # bytes; common servers refuse headers above 8 KiB
+EXCERPT = 200  # characters of a refusal that are told
+_PEEK = 4096  # bytes of a refusal that are read
+_PEEK_PATIENCE = 2.0  # seconds for that: the status is told in any case
+
+_PASSING = frozenset({408, 425, 429})  # and 5xx: a later attempt may fare better
+_MEANINGS = {
+    204: "the server asks not to be called again",
+    401: "the server wants other credentials; check the API key",
+    403: "the server does not allow this; check the API key",
+    404: "there is nothing at this address; check the URL",
+    405: "this address takes no GET; check the URL",
+    410: "what was at this address is gone for good",
+    429: "the server has too many requests",
+    503: "the server is not available now",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAlive:
+    """Bytes came that completed no event: the server lives. Never recorded."""
+
+    server: str
+
+
+StreamItem: TypeAlias = StreamOpened | StreamAlive | FrameReceived
+
+
+class StreamError(ConnectionError):
+    """A stream ended; the text says why, in words that may be shown.
+
+    `retry_after`: seconds that the server asked to be left alone, None: it did not. `status`: the
+    HTTP status if it answered with one. `is_fatal`: another attempt would end in the same way.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        is_fatal: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.status = status
+        self.is_fatal = is_fatal
+
+
+class StreamUnreachableError(StreamError):
+    """No answer came."""
+
+
+class StreamRefusedError(StreamError):
+    """An answer came, and it was no event stream."""
+
+
+class StreamEndedError(StreamError):
+    """An open stream ended. Streams are endless, so that is an error, however clean."""
+
+
+class StreamTooLargeError(StreamError):
+    """The server sent an event that is larger than we agreed to hold."""
+
+
+@dataclass(slots=True)
+class StreamMemory:
+    """What one connection leaves to the next: where to resume, and the pause it asked for."""
+
+    last_event_id: str = ""
+    retry_ms: int | None = None
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds to wait before any new connection, None: the server never said."""
+        return None if self.retry_ms is None else self.retry_ms / 1000
+
+
+async def read_stream(
+    http: aiohttp.ClientSession,
+    target: Target,
+    *,
+    options: StreamOptions,
+    memory: StreamMemory,
+    push: Callable[[StreamItem], None],
+    room: Callable[[], Awaitable[None]],
+    now: Callable[[], float],
+) -> None:
+    """Read one connection to its end, and `memory` along the way; never returns normally.
+
+    Pushes `StreamOpened`, then a `FrameReceived` per event, or one `StreamAlive` per chunk of bytes
+    that completed none. Waits for `room` before it reads on: the bytes then stay in the socket, and
+    TCP slows the server down. `now` is the time of day in seconds since the epoch.
+
+    Connecting and being answered has one deadline, `options.connect_timeout`. A stream has none:
+    noticing its silence is `heartbeat`'s.
+
+    Raises:
+        StreamError: Always, in the end.
+    """
+    response = await _connect(http, target, options, memory)
+    try:
+        if response.status != OK or response.content_type != EVENT_STREAM:
+            raise await _refusal(response, target, memory, now)
+        push(StreamOpened(server=target.name))
+        parser = SseParser(
+            max_event_bytes=options.max_event_bytes, last_event_id=memory.last_event_id
+        )
+        while chunk := await _read(response, target, memory):
+            _deliver(chunk, parser, target, memory, push)
+            await room()
+    finally:
+        response.close()
+    raise StreamEndedError(
+        f"{_where(target)} ended the stream", retry_after=memory.pause, status=OK
+    )
+
+
+async def _connect(
+    http: aiohttp.ClientSession, target: Target, options: StreamOptions, memory: StreamMemory
+) -> aiohttp.ClientResponse:
+    watch = Watch()
+    try:
+        async with asyncio.timeout(options.connect_timeout):
+            return await request(
+                http, "GET", target.url, headers=_headers(target, memory), watch=watch
+            )
+    except RedirectRefusedError as exc:
+        raise StreamRefusedError(str(exc), status=exc.status, is_fatal=True) from exc
+    except TimeoutError as exc:
+        what = "no answer came from" if watch.is_sent else "no connection to"
+        raise StreamUnreachableError(
+            f"{what} {_where(target)} within {options.connect_timeout:g} s (--connect-timeout)",
+            retry_after=memory.pause,
+        ) from exc
+    except (aiohttp.ClientError, OSError) as exc:
+        raise StreamUnreachableError(
+            explain(exc, target.url), retry_after=memory.pause, is_fatal=is_hopeless(exc)
+        ) from exc
+
+
+def _headers(target: Target, memory: StreamMemory) -> CIMultiDict[str]:
+    headers = CIMultiDict(target.headers)
+    headers["Accept"] = EVENT_STREAM
+    headers["Accept-Encoding"] = "identity"  # a proxy that compresses a stream holds it back
+    headers["Cache-Control"] = "no-cache"
+    if is_header_safe(memory.last_event_id):
+        headers["Last-Event-ID"] = memory.last_event_id
+    return headers
+
+
+def is_header_safe(event_id: str) -> bool:
+    """May an id be sent back? Servers can set ids that no HTTP request can carry.
+
+    With such an id the stream starts afresh instead: better than never again.
+    """
+    if not 0 < len(event_id.encode()) <= LONGEST_ID:
+        return False
+    return not any(ord(sign) < 0x20 or 0x7F <= ord(sign) < 0xA0 for sign in event_id)  # noqa: PLR2004
+
+
+async def _refusal(
+    response: aiohttp.ClientResponse,
+    target: Target,
+    memory: StreamMemory,
+    now: Callable[[], float],
+) -> StreamRefusedError:
+    status = response.status
+    if status == OK:
+        text = f"found content type {response.content_type!r}, expected {EVENT_STREAM!r}"
+    else:
+        text = f"HTTP {status}"
+        if status in _MEANINGS:
+            text += f": {_MEANINGS[status]}"
+    said = excerpt(target.hide((await _peek(response)).decode("utf-8", "replace")), EXCERPT)
+    wish = retry_after(response.headers.get("Retry-After"), now())
+    return StreamRefusedError(
+        f"{text}; it says {said!r}" if said else text,
+        retry_after=memory.pause if wish is None else wish,
+        status=status,
+        is_fatal=not (status in _PASSING or 500 <= status <= 599),  # noqa: PLR2004  RFC 9110, 15.6
+    )
+
+
+async def _peek(response: aiohttp.ClientResponse) -> bytearray:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_PEEK_PATIENCE):
+            await read_up_to(response, _PEEK, into=body)
+    except (aiohttp.ClientError, OSError):
+        return body  # the refusal is what matters, and its status is known
+    return body
+
+
+async def _read(
+    response: aiohttp.ClientResponse, target: Target, memory: StreamMemory
+) -> bytes:
+    """The bytes that have come, or the next that come; empty at the end."""
+    try:
+        return await response.content.readany()
+    except (aiohttp.ClientError, OSError) as exc:
+        raise StreamEndedError(
+            f"the stream broke off: {explain(exc, target.url)}",
+            retry_after=memory.pause,
+            status=OK,
+        ) from exc
+
+
+def _deliver(
+    chunk: bytes,
+    parser: SseParser,
+    target: Target,
+    memory: StreamMemory,
+    push: Callable[[StreamItem], None],
+) -> None:
+    try:
+        found = parser.feed(chunk)
+    except SseTooLargeError as exc:
+        raise StreamTooLargeError(
+            f"{_where(target)} sent too much: {exc}; if that is right, raise --max-event-bytes",
+            retry_after=memory.pause,
+            status=OK,
+        ) from exc
+    finally:
+        memory.last_event_id = parser.last_event_id
+        if parser.retry_ms is not None:
+            memory.retry_ms = parser.retry_ms
+    events = [item for item in found if isinstance(item, SseEvent)]
+    for event in events:
+        push(
+            FrameReceived(
+                server=target.name, event=event.event, data=event.data, id=event.id
+            )
+        )
+    if not events:
+        push(StreamAlive(target.name))
+
+
+def _where(target: Target) -> str:
+    return str(origin(target.url)).partition("://")[2]

@@ -1,0 +1,101 @@
+"""The sink for people: answers on standard output as they stream, all else on standard error.
+
+All foreign text is made harmless first (`terminal_text`), on both streams, terminal or not.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TextIO
+
+from pipeline.core.codec import Entry
+from pipeline.core.commands import Item
+from pipeline.core.events import AnswerCompleted, AnswerDelta
+from sinks.notices import TOLD, Notice, Notices
+from sinks.screen import Screen
+from sinks.writer import OffLoopWriter, Stream
+
+_WANTED = (AnswerDelta, *TOLD)
+_USUAL_WIDTH = 80
+
+
+class ConsoleSink:
+    """Shows a run to a person.
+
+    `is_terminal`: both streams show on the same terminal. `colour`: notices are coloured; whether
+    that is wanted (NO_COLOR, TERM) is for the caller to find out. `verbose` adds usage, results,
+    and all log messages of servers; `quiet` leaves only answers and trouble, and wins.
+
+    What is written goes past Python's buffers, so nobody else may print to these streams; see
+    `sinks.writer`. `emit` raises `SinkError` when a stream takes no more, as when its reader left.
+    """
+
+    name = "console"
+
+    def __init__(
+        self,
+        out: TextIO,
+        err: TextIO,
+        *,
+        colour: bool,
+        is_terminal: bool,
+        verbose: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self._err = err
+        self._quiet = quiet
+        self._notices = Notices(verbose=verbose)
+        self._screen = Screen(
+            Stream(out, "standard output"),
+            Stream(err, "standard error"),
+            colour=colour,
+            is_terminal=is_terminal,
+        )
+        self._writer = OffLoopWriter()
+        self._has_streamed = False
+
+    def wants(self, item: Item) -> bool:
+        """Everything that may need words."""
+        return isinstance(item, _WANTED)
+
+    async def open(self) -> None:
+        """Nothing to acquire: the streams are the caller's."""
+
+    async def emit(self, entries: Sequence[Entry]) -> None:
+        """Show a batch; returns when it is written."""
+        for entry in entries:
+            self._show(entry.item)
+        await self._writer.write(self._screen.take())
+
+    async def close(self) -> None:
+        """End the last line; the streams stay open."""
+        self._screen.finish()
+        if self._writer.is_usable:
+            await self._writer.write(self._screen.take())
+
+    def _show(self, item: Item) -> None:
+        match item:
+            case AnswerDelta(text=text):
+                self._has_streamed |= bool(text)
+                self._screen.answer(text)
+            case AnswerCompleted(text=text):
+                if not self._has_streamed:
+                    self._screen.answer(text)
+                self._has_streamed = False
+                self._screen.end_answer()
+            case _:
+                pass
+        for notice in self._notices.read(item):
+            if notice.is_trouble or not self._quiet:
+                self._tell(notice)
+
+    def _tell(self, notice: Notice) -> None:
+        if notice.sign == "·":
+            self._screen.progress(notice, self._width())
+        else:
+            self._screen.notice(notice)
+
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._err.fileno()).columns or _USUAL_WIDTH
+        except (OSError, ValueError):  # no terminal, or a stand-in for a stream
+            return _USUAL_WIDTH
