@@ -102,7 +102,9 @@ CASES: dict[str, tuple[tuple[bytes, int], int]] = {
     "1 KB, MCP, CRLF": (stream(1000, MCP, end=b"\r\n"), 65536),
     "100 B, MCP, id": (stream(100, RESUMABLE), 65536),
     "1 KB, 10 data lines": (stream(1000, MCP, lines=10), 65536),
-    "100 B, one a chunk": (stream(100), 100),
+    "100 B, one a chunk": (stream(100), 0),
+    "100 B, MCP, one a chunk": (stream(100, MCP), 0),
+    "100 B, 100 B chunks": (stream(100), 100),
     "100 B, 10 B chunks": (stream(100), 10),
     "1 MB in 64 KB chunks": (stream(1_000_000, MCP), 65536),
 }
@@ -125,9 +127,9 @@ def main() -> None:
     print(
         f"\nµs of CPU per event, and times ours (best of {ROUNDS}, Python {sys.version.split()[0]})"
     )
-    print(f"{'':<21}" + "".join(f"{name:>18}" for name in parsers))
+    print(f"{'':<24}" + "".join(f"{name:>16}  " for name in parsers))
     for title, ((data, count), size) in CASES.items():
-        chunks = cut(data, size)
+        chunks = cut(data, size or len(data) // count)
         best = dict.fromkeys(parsers, float("inf"))
         right = dict.fromkeys(parsers, True)
         wanted = [event.data for event in parsers["ours"](chunks)]
@@ -137,11 +139,11 @@ def main() -> None:
                 took, found = seconds(parse, chunks)
                 best[name] = min(best[name], took)
                 right[name] = [event.data for event in found] == wanted
-        cells = (
-            f"{best[name] / count * 1e6:>9.2f} ({best[name] / best['ours']:>4.1f}){' !'[not right[name]]}"
-            for name in parsers
-        )
-        print(f"{title:<21}" + "".join(f"{cell:>18}" for cell in cells))
+        line = f"{title:<24}"
+        for name, took in best.items():
+            ratio = f"({took / best['ours']:.1f})" + ("" if right[name] else " !")
+            line += f"{took / count * 1e6:>9.2f} {ratio:<8}"
+        print(line)
 
 
 if __name__ == "__main__":

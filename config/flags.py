@@ -7,7 +7,7 @@ would break such a script, and an option is no value of another one unless writt
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 _MAX_SHOWN = 60
@@ -23,7 +23,8 @@ class Flag:
 
     `metavar` names the value in the help text, empty for a flag that takes none. `name` and
     `variable` follow from the field's name unless given; `variable` None means that the
-    environment cannot say it. `commands` are those it goes with, empty for all but `serve`.
+    environment cannot say it. `default` is for the help text where the field's own says too little.
+    `commands` are those it goes with, empty for all but `serve`.
     """
 
     group: str
@@ -32,16 +33,24 @@ class Flag:
     short: str = ""
     variable: str | None = ""
     is_repeatable: bool = False
+    default: str = ""
     commands: tuple[str, ...] = ()
 
 
-@dataclass
+@dataclass(frozen=True)
+class Variable:
+    """Marks a setting that has no flag, only a variable: one for fine tuning."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Scanned:
     """What the words say: `values` by field, `spelled` how each was written, `words` the rest."""
 
-    values: dict[str, str | bool | tuple[str, ...]] = field(default_factory=lambda: {})
-    spelled: dict[str, str] = field(default_factory=lambda: {})
-    words: list[str] = field(default_factory=lambda: [])
+    values: dict[str, str | bool | tuple[str, ...]]
+    spelled: dict[str, str]
+    words: list[str]
 
 
 def scan(argv: Sequence[str], flags: Mapping[str, Flag]) -> Scanned:
@@ -52,12 +61,12 @@ def scan(argv: Sequence[str], flags: Mapping[str, Flag]) -> Scanned:
     """
     spellings = {flag.name: name for name, flag in flags.items()}
     spellings |= {flag.short: name for name, flag in flags.items() if flag.short}
-    scanned = Scanned()
+    scanned = Scanned({}, {}, [])
     rest = [_text(word) for word in reversed(argv)]
     while rest:
         word = rest.pop()
         if word == "--":
-            scanned.words += reversed(rest)
+            scanned.words.extend(reversed(rest))
             break
         if word == "-" or not word.startswith("-"):
             scanned.words.append(word)

@@ -48,15 +48,13 @@ def start_logging(level: str, secrets: Iterable[str] = ()) -> None:
     def write(message: "Message") -> None:
         # Looked up each time: while a prompt is open, sys.stderr is one that writes above it. The
         # traceback has not passed `clean`, so the whole text is cleaned once more.
-        if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  (pythonw, daemons)
+        if sys.stderr is not None:  # as under pythonw
             sys.stderr.write(harmless(redact(message, hidden), keep="\n"))
 
     logger.remove()
     logger.configure(patcher=clean)
-    logger.add(
-        write, level=level, format=_FORMAT, diagnose=False, backtrace=False, enqueue=False
-    )
-    logging.basicConfig(handlers=[_ToLoguru()], level=logging.NOTSET, force=True)
+    logger.add(write, level=level, format=_FORMAT, diagnose=False, backtrace=False, enqueue=False)
+    logging.basicConfig(handlers=[_ToLoguru()], level=level, force=True)
 
 
 class _ToLoguru(logging.Handler):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Options(BaseModel):
     """Base of every group: immutable, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RetryOptions(Options):

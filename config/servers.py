@@ -10,6 +10,8 @@ EMBEDDED = "local"
 """The name of the server inside this process; no other server gets it."""
 
 MAX_NAME = 24
+_LOOPBACK = "localhost"
+_KEY = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z]).{20,}")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -20,13 +22,13 @@ def server_names(urls: Sequence[str]) -> tuple[str, ...]:
     (`localhost-3001`). Servers that would share a name get their port too, and a number where
     that is not enough. `urls` are checked http(s) addresses.
     """
-    plain = [_plain_name(url) for url in urls]
-    shared = Counter(plain)
+    hosts = [_host_name(url) for url in urls]
+    shared = Counter(hosts)
     taken = {EMBEDDED}
     names: list[str] = []
-    for url, name in zip(urls, plain, strict=True):
-        is_free = shared[name] == 1 and name != EMBEDDED
-        wished = name if is_free else _ending(_slug(_host(url)), str(_port(url)))
+    for url, host in zip(urls, hosts, strict=True):
+        is_enough = shared[host] == 1 and host not in (EMBEDDED, _LOOPBACK)
+        wished = host if is_enough else _ending(host, str(_port(url)))
         names.append(_untaken(wished, taken))
         taken.add(names[-1])
     return tuple(names)
@@ -39,21 +41,20 @@ def plain_url(url: str) -> str:
 
 
 def url_secrets(url: str) -> frozenset[str]:
-    """What must not be printed of an address: its password, and the values of its query."""
+    """What must not be printed of an address.
+
+    Its password, the values of its query, and what looks like a key in its path: some services put
+    it there (`/s/MzQ1…/sse`).
+    """
     parts = urlsplit(url)
     values = {value for _, value in parse_qsl(parts.query)}
-    return frozenset(values | {parts.password or ""}) - {""}
+    keys = {part for part in parts.path.split("/") if _KEY.fullmatch(part)}
+    return frozenset(values | keys | {parts.password or ""}) - {""}
 
 
-def _plain_name(url: str) -> str:
-    host = _host(url)
-    if _is_loopback(host):
-        return _ending("localhost", str(_port(url)))
-    return _slug(host)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
+def _host_name(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    return _LOOPBACK if _is_loopback(host) else _slug(host)
 
 
 def _port(url: str) -> int:
@@ -74,7 +75,7 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return host == _LOOPBACK or host.endswith(f".{_LOOPBACK}")
 
 
 def _ending(name: str, end: str) -> str:

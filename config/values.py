@@ -37,17 +37,28 @@ class HeaderWish(Options):
     value: SecretStr
 
 
-def read_each(read: Callable[[str], A]) -> Callable[[object], object]:
-    """A reader of one word as a reader of a list; what is no list of words is left to pydantic."""
-
-    def read_all(words: object) -> object:
-        return tuple(read(word) if isinstance(word, str) else word for word in _items(words))
-
-    return read_all
+def read_sinks(words: object) -> object:
+    """A list of sinks, no two the same."""
+    return _read_each(words, _sink, "the same sink")
 
 
-def sink_wish(word: str) -> SinkWish:
-    """`console`, `jsonl=PATH` or `webhook=URL`."""
+def read_servers(words: object) -> object:
+    """A list of addresses of event streams, no two the same."""
+    return _read_each(words, _server, "the same server")
+
+
+def read_headers(words: object) -> object:
+    """A list of headers; a name may stand twice, as in HTTP."""
+    return _read_each(words, _header)
+
+
+def read_globs(words: object) -> object:
+    """A list of patterns, each word being one or several with commas between."""
+    parts = [part for word in _items(words) for part in str(word).split(",")]
+    return _read_each(parts, _glob)
+
+
+def _sink(word: str) -> SinkWish:
     kind, equals, target = word.partition("=")
     match kind:
         case "console" if not equals:
@@ -69,8 +80,7 @@ def sink_wish(word: str) -> SinkWish:
             )
 
 
-def server_url(word: str) -> str:
-    """The address of a server's event stream, as it was given."""
+def _server(word: str) -> str:
     http_url(word, "the server")
     return word
 
@@ -105,8 +115,7 @@ def http_url(text: str, what: str) -> SplitResult:
     return parts
 
 
-def header(word: str) -> HeaderWish:
-    """`Name: value`; neither may hold what would end the header."""
+def _header(word: str) -> HeaderWish:
     name, colon, value = word.partition(":")
     name, value = name.strip(), value.strip(" \t")
     if not colon:
@@ -120,10 +129,10 @@ def header(word: str) -> HeaderWish:
     return HeaderWish(name=name, value=SecretStr(value))
 
 
-def api_key(word: object) -> object:
-    """A key as it can be sent: printable ASCII without spaces, white space around it taken off."""
-    if isinstance(word, SecretStr):
-        word = word.get_secret_value()
+def read_key(word: object) -> object:
+    """A key that a header can carry: printable ASCII without spaces. None stays None."""
+    if word is None:
+        return None
     if not isinstance(word, str) or not re.fullmatch(r"[\x21-\x7e]+", word.strip()):
         raise ValueError(
             "found a key that no header can carry, expected printable ASCII without spaces"
@@ -131,7 +140,7 @@ def api_key(word: object) -> object:
     return word.strip()
 
 
-def price(word: object) -> object:
+def read_price(word: object) -> object:
     """`INPUT/OUTPUT`, US dollars per million tokens; a made `Price` passes."""
     if not isinstance(word, str):
         return word
@@ -143,32 +152,26 @@ def price(word: object) -> object:
     return Price.of(float(numbers[1]), float(numbers[2]))
 
 
-def glob(word: str) -> str:
-    """A pattern of tool names; `read_globs` splits at commas first."""
-    if not word:
+def _glob(word: str) -> str:
+    if not word.strip():
         raise ValueError("found an empty pattern, expected a tool's name or a glob such as 'fs_*'")
-    return word
+    return word.strip()
 
 
-def read_globs(words: object) -> object:
-    """Patterns, each word being one or several with commas between."""
-    return tuple(
-        glob(part.strip())
-        for word in _items(words)
-        for part in (word.split(",") if isinstance(word, str) else ())
-    )
-
-
-def without_repeats(values: tuple[A, ...], show: Callable[[A], str]) -> tuple[A, ...]:
-    """The values, if no two are the same."""
-    for place, value in enumerate(values):
-        if value in values[:place]:
-            raise ValueError(f"{show(value)} was given twice")
-    return values
+def _read_each(words: object, read: Callable[[str], A], what: str = "") -> object:
+    """Read the words of a list, leaving what is read already; `what` must not stand in it twice."""
+    items = [read(word) if isinstance(word, str) else word for word in _items(words)]
+    if what and any(item in items[:place] for place, item in enumerate(items)):
+        raise ValueError(f"{what} was given twice")
+    return tuple(items)
 
 
 def _items(words: object) -> Iterable[object]:
-    return words if isinstance(words, (list, tuple)) else ()  # pyright: ignore[reportUnknownVariableType]  (elements are checked by the readers)
+    if isinstance(words, str):
+        return (words,)
+    if isinstance(words, (list, tuple)):
+        return words  # pyright: ignore[reportUnknownVariableType]  (the readers check each)
+    raise ValueError(f"found {shown(repr(words))}, expected a list")
 
 
 def _start(text: str) -> str:
@@ -181,4 +184,4 @@ def _start(text: str) -> str:
 
 def _harmless(reason: str) -> str:
     """What `urlsplit` says, without the piece of the address that it quotes."""
-    return reason.split(":")[0].split("'")[0].strip()
+    return re.split("[:']", reason)[0].strip()

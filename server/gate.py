@@ -68,7 +68,10 @@ async def read_body(request: web.Request, options: ServerOptions) -> bytes:
 
     aiohttp counts what comes (413), also when it comes in chunks or compressed.
     """
-    if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+    if (
+        request.content_type != "application/json"
+        or (request.charset or "utf-8").lower() != "utf-8"
+    ):
         words = f"Content-Type: found {request.content_type[:100]!r}, expected application/json"
         raise RefusedError(Refusal(415, words))
     if (request.content_length or 0) > options.max_body_bytes:

@@ -150,8 +150,10 @@ async def _listen(runner: web.AppRunner, options: ServerOptions) -> None:
     try:
         await web.TCPSite(runner, options.host, options.port).start()
     except OSError as error:
+        # From Python 3.13 on, asyncio tells an address of another machine without a number.
+        number = error.errno or errno.EADDRNOTAVAIL
         why, what_to_do = _REASONS.get(
-            error.errno or 0, (error.strerror or str(error), "check the host and the port")
+            number, (error.strerror or str(error), "check the host and the port")
         )
         raise ServerStartError(
             f"cannot listen on {options.host}:{options.port}", why, what_to_do

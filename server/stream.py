@@ -34,7 +34,7 @@ async def serve_stream(request: web.Request, desk: Desk, dialect: Dialect) -> we
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client left before its stream began")
-    _notice_dead_peer(transport, desk.options.write_timeout)
+    notice_dead_peer(transport, desk.options.write_timeout)
     response = web.StreamResponse(headers=STREAM_HEADERS)
     async with asyncio.TaskGroup() as calls:
         session = desk.sessions.open(
@@ -91,8 +91,9 @@ async def pump(
         if idle >= options.idle_timeout and session.call_count == 0:
             session.end("idle")
             continue
-        if not await _is_woken(session, min(options.heartbeat, _rest(options.idle_timeout, idle))):
-            session.outbox.put(_HEARTBEAT)
+        await _wait(session, min(options.heartbeat, _rest(options.idle_timeout, idle)))
+        if session.outbox.size == 0 and session.ended is None:
+            session.outbox.put(_HEARTBEAT)  # nothing woke us but the time
 
 
 async def _write(
@@ -107,12 +108,14 @@ async def _write(
     return True
 
 
-async def _is_woken(session: Session, seconds: float) -> bool:
+async def _wait(session: Session, seconds: float) -> None:
+    """Until the session has something for the writer, at most so long."""
     session.wake.clear()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            return await session.wake.wait()
-    return False
+    alarm = asyncio.get_running_loop().call_later(seconds, session.wake.set)
+    try:
+        await session.wake.wait()
+    finally:
+        alarm.cancel()
 
 
 def _rest(idle_timeout: float, idle: float) -> float:
@@ -132,7 +135,8 @@ async def close_streams(sessions: SessionRegistry, *, seconds: float) -> None:
         session.cut("the server stops")
 
 
-def _notice_dead_peer(transport: asyncio.BaseTransport, seconds: float) -> None:
+def notice_dead_peer(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Have the system give up a connection whose peer acknowledges nothing for so long."""
     connection = transport.get_extra_info("socket")
     if _USER_TIMEOUT is not None and connection is not None:
         connection.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(seconds * 1000))

@@ -101,7 +101,7 @@ class Notices:
         self._has_told_trouble |= any(notice.is_trouble for notice in notices)
         return notices
 
-    def _read(self, item: Item) -> Sequence[Notice]:  # noqa: PLR0911  a table: one row per kind
+    def _read(self, item: Item) -> Sequence[Notice]:
         match item:
             case StreamOpened(server=server):
                 self._connected.add(server)
@@ -218,16 +218,14 @@ def _problem(where: str, detail: str, hint: str) -> Notice:
 
 
 def _arguments(arguments: Json) -> str:
-    words = (f"{_name(key)}={_value(value)}" for key, value in arguments.items())
+    words = (f"{key}={_value(value)}" for key, value in arguments.items())
     return clip(" ".join(words), MAX_VALUE)
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN_VALUE.fullmatch(value):
-        return clip(value, MAX_VALUE)
     if isinstance(value, str):
-        return f'"{clip(value, MAX_VALUE)}"'
-    return clip(json.dumps(value, ensure_ascii=False), MAX_VALUE)
+        return value if _PLAIN_VALUE.fullmatch(value) else f'"{value}"'
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _progress(tool: str, item: ToolProgress) -> str:

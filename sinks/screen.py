@@ -1,4 +1,4 @@
-"""Answers and notices as pieces to write, knowing where the cursor stands. Pure: nothing is written.
+"""Answers and notices as pieces to write, knowing where the cursor stands. It does not write.
 
 Standard output gets the answers and nothing else. Where both streams show on one terminal, a notice
 in the middle of an answer starts on a fresh line, and that line break goes to standard error: what

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pipeline.core.events import Json
-from pipeline.core.shapes import is_object
+from pipeline.core.shapes import is_nested_too_deep, is_object
 
 METHOD_NOT_FOUND = -32601
 Id: TypeAlias = str | int | float | None
@@ -69,7 +69,13 @@ def decode(text: str) -> tuple[Message, ...]:
         raise NotJsonRpcError(f"not a JSON-RPC message: {exc}; found {shorten(text)!r}") from exc
     except RecursionError as exc:
         raise NotJsonRpcError("not a JSON-RPC message: nested too deep") from exc
-    return tuple(_message(wire, text) for wire in (wires if isinstance(wires, list) else [wires]))
+    wires = wires if isinstance(wires, list) else [wires]
+    if not wires:
+        raise NotJsonRpcError("found an empty batch, expected a message in it (JSON-RPC 2.0, 6)")
+    values = [value for wire in wires for value in (wire.params, wire.result, wire.error)]
+    if is_nested_too_deep(text, values):
+        raise NotJsonRpcError("not a JSON-RPC message: nested too deep")
+    return tuple(_message(wire, text) for wire in wires)
 
 
 def request(id_: str, method: str, params: Json | None = None) -> Json:
@@ -105,7 +111,8 @@ def _message(wire: _Wire, text: str) -> Message:
             return Notification(method, params)
         case _Wire(method=str() as method, id=id_):
             return Request(_known(id_), method, params)
-        case _Wire(error=error, id=id_) if error is not UNSET:
+        # Some servers send both members always, and `null` in the one that does not apply.
+        case _Wire(error=error, id=id_) if error is not UNSET and (error or wire.result is UNSET):
             return Reply(_known(id_), error=error_text(error))
         case _Wire(result=result, id=id_) if result is not UNSET and id_ is not UNSET:
             if result is not None and not is_object(result):

@@ -6,7 +6,8 @@ answer the same with status 200. Other servers drop the outer object, answer `{"
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,7 @@ _TOO_LONG = re.compile(
     r"prompt is too long|exceed\w* .{0,40}context|context (length|size|window)|maximum context",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"\d{1,15}(\.\d*)?")
 _OK = 200
 _CLIENT_ERRORS = range(400, 500)
 _SERVER_ERRORS = range(500, 600)
@@ -66,19 +68,38 @@ def refused(
         status = _status_in(body) or _STATUS_OF.get(kind, status)
     reason = _words(status, kind, message, model)
     if retry_after is not None:
-        reason += f"; it asks to wait {retry_after:.0f} s, which is longer than we may"
+        reason += f"; it asks to wait {retry_after:.0f} s, longer than first_token leaves"
     if message:
         reason += f"; it says {foreign(message, secrets)}"
     may_retry = status in _SERVER_ERRORS and retry_after is None
     return Failure(reason=reason, status=None if status == _OK else status, may_retry=may_retry)
 
 
+def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that `retry-after-ms` or `retry-after` ask to wait; None if neither can be read.
+
+    A date (RFC 9110, 10.2.3) is taken relative to `now`, in seconds since 1970; it may have passed.
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        if _NUMBER.fullmatch(headers.get(name, "")):
+            return float(headers[name]) / unit
+    try:
+        return parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now
+    except ValueError:
+        return None
+
+
 def foreign(text: str, secrets: Collection[str] = ()) -> str:
     """Text from outside, quoted for an error: no secret, no control character, never long."""
+    text = " ".join(redacted(text, secrets).split())
+    return repr(text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}…")
+
+
+def redacted(text: str, secrets: Collection[str]) -> str:
+    """The text without the secrets in it."""
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = " ".join(text.split())
-    return repr(text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}…")
+    return text
 
 
 def _words(status: int, kind: str, message: str, model: str) -> str:

@@ -8,24 +8,24 @@ by `index`), and every field that we do not need may be missing.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 import msgspec
 
 from pipeline.core.events import Json, ModelFinished, ModelSpoke, ModelThought, Tokens
-from pipeline.core.shapes import is_object
+from pipeline.core.model_block import Block, BrokenTurnError, Piece, decode, shown
 
 MAX_TURN_BYTES = 64 * 1024 * 1024
-_MAX_SHOWN = 80
-
-T = TypeVar("T")
 
 
-class BrokenTurnError(ValueError):
-    """The server sent what cannot be a turn; the text says what was found and expected."""
+class ErrorEventError(Exception):
+    """The server gave up in mid answer. `body` is what it said: JSON, or else text."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__("the model's server sent an error event")
+        self.body = body
 
 
-class _Kind(msgspec.Struct):
+class _Kind(msgspec.Struct, frozen=True):
     type: str = ""
 
 
@@ -36,34 +36,34 @@ class _Usage(msgspec.Struct):
     cache_creation_input_tokens: int | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, frozen=True):
     model: str | None = None
     usage: _Usage | None = None
 
 
-class _MessageStart(msgspec.Struct):
+class _MessageStart(msgspec.Struct, frozen=True):
     message: _Message = _Message()
 
 
-class _BlockStart(msgspec.Struct):
+class _BlockStart(msgspec.Struct, frozen=True):
     index: int
     content_block: Json
 
 
-class _BlockDelta(msgspec.Struct):
+class _BlockDelta(msgspec.Struct, frozen=True):
     index: int
     delta: Json
 
 
-class _BlockStop(msgspec.Struct):
+class _BlockStop(msgspec.Struct, frozen=True):
     index: int
 
 
-class _Ending(msgspec.Struct):
+class _Ending(msgspec.Struct, frozen=True):
     stop_reason: str | None = None
 
 
-class _MessageDelta(msgspec.Struct):
+class _MessageDelta(msgspec.Struct, frozen=True):
     delta: _Ending = _Ending()
     usage: _Usage | None = None
 
@@ -80,38 +80,43 @@ class ModelTurn:
         self.is_complete = False
         self._call = call
         self._model = model
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[int, Block] = {}
         self._stop_reason: str | None = None
         self._usage = _Usage()
         self._size = 0
 
-    def feed(self, data: str) -> ModelSpoke | ModelThought | None:
-        """Take the data of one event; return what there is to show of it.
+    def feed(self, name: str, data: str) -> ModelSpoke | ModelThought | None:
+        """Take one event, its SSE name and its data; return what there is to show of it.
 
         Raises:
+            ErrorEventError: If it is an error.
             BrokenTurnError: If it is not JSON, lacks what its type needs, belongs to a block that
                 never started, or makes the turn larger than `MAX_TURN_BYTES`.
         """
         self._size += len(data)
         if self._size > MAX_TURN_BYTES:
             raise BrokenTurnError(f"found more than {MAX_TURN_BYTES:,} characters in one turn")
-        match _decode(data, _Kind).type:
+        if name == "error":  # Not every server says `"type": "error"` inside, too.
+            raise ErrorEventError(_any(data))
+        match decode(data, _Kind).type:
+            case "error":
+                raise ErrorEventError(_any(data))
             case "message_start":
-                message = _decode(data, _MessageStart).message
+                message = decode(data, _MessageStart).message
                 self._model = message.model or self._model
                 self._count(message.usage)
             case "content_block_start":
-                start = _decode(data, _BlockStart)
+                start = decode(data, _BlockStart)
                 self.has_begun = True
-                self._blocks[start.index] = _Block(start.content_block)
+                self._blocks[start.index] = Block(start.content_block)
                 return self._shown(self._blocks[start.index].text)
             case "content_block_delta":
-                piece = _decode(data, _BlockDelta)
+                piece = decode(data, _BlockDelta)
                 return self._shown(self._block(piece.index).add(piece.delta))
             case "content_block_stop":
-                self._block(_decode(data, _BlockStop).index).is_ended = True
+                self._block(decode(data, _BlockStop).index).is_ended = True
             case "message_delta":
-                change = _decode(data, _MessageDelta)
+                change = decode(data, _MessageDelta)
                 self._stop_reason = change.delta.stop_reason or self._stop_reason
                 self._count(change.usage)
             case "message_stop":
@@ -147,7 +152,7 @@ class ModelTurn:
             ),
         )
 
-    def _block(self, index: int) -> "_Block":
+    def _block(self, index: int) -> Block:
         try:
             return self._blocks[index]
         except KeyError:
@@ -155,7 +160,7 @@ class ModelTurn:
                 f"found a piece of block {index}, expected content_block_start before it"
             ) from None
 
-    def _shown(self, piece: "_Piece") -> ModelSpoke | ModelThought | None:
+    def _shown(self, piece: Piece) -> ModelSpoke | ModelThought | None:
         field, text = piece
         if field == "text" and text:
             return ModelSpoke(call=self._call, text=text)
@@ -170,90 +175,6 @@ class ModelTurn:
                 setattr(self._usage, name, count)
 
 
-_Piece = tuple[str, str]
-"""A field of a block, and what is added to it."""
-
-_FIELDS = {
-    "text_delta": ("text", "text"),
-    "thinking_delta": ("thinking", "thinking"),
-    "signature_delta": ("signature", "signature"),
-    "input_json_delta": ("partial_json", "input"),
-}
-
-
-class _Block:
-    """One content block: as it started, and what was added since, joined only at the end."""
-
-    def __init__(self, start: Json) -> None:
-        self.is_ended = False
-        self._start = start
-        self._parts: dict[str, list[str]] = {}
-        self._citations: list[Any] = []
-
-    @property
-    def text(self) -> _Piece:
-        """What the block had to show when it started; most have nothing yet."""
-        for field in ("text", "thinking"):
-            if self._start.get("type") == field and isinstance(self._start.get(field), str):
-                return field, self._start[field]
-        return "", ""
-
-    @property
-    def is_void(self) -> bool:
-        """A text block without text: servers send it, and refuse to have it sent back."""
-        if self._start.get("type") != "text":
-            return False
-        return not any(part.strip() for part in (self.text[1], *self._parts.get("text", ())))
-
-    def add(self, delta: Json) -> _Piece:
-        """Take one delta; an unknown kind of it adds nothing."""
-        kind = delta.get("type")
-        if kind == "citations_delta":
-            self._citations.append(delta.get("citation"))
-        if kind not in _FIELDS:
-            return "", ""
-        source, field = _FIELDS[kind]
-        text = delta.get(source)
-        if not isinstance(text, str):
-            raise BrokenTurnError(f"found {_shown(text)} as {source} of a {kind}, expected text")
-        self._parts.setdefault(field, []).append(text)
-        return field, text
-
-    def whole(self, *, is_strict: bool) -> Json:
-        """The block to send back: all that came, and nothing else. A new value each time.
-
-        A cut-off tool input is an error if `is_strict`, else `{}`: such a call never runs.
-        """
-        block = dict(self._start)
-        for field in ("text", "thinking"):
-            if field in self._parts:
-                block[field] = "".join((block.get(field) or "", *self._parts[field]))
-        if signature := self._parts.get("signature"):
-            block["signature"] = "".join(signature)
-        if self._citations:
-            block["citations"] = [*(block.get("citations") or ()), *self._citations]
-        if block.get("type") == "tool_use" or "input" in self._parts:
-            block["input"] = self._input(is_strict=is_strict)
-        return block
-
-    def _input(self, *, is_strict: bool) -> Json:
-        name = self._start.get("name")
-        if is_strict and not self.is_ended:
-            raise BrokenTurnError(
-                f"found an unfinished call of {name!r}, expected content_block_stop after it"
-            )
-        text = "".join(self._parts.get("input", ()))
-        if not text.strip():
-            given: Any = self._start.get("input")
-            return given if is_object(given) else {}
-        try:
-            return _decode(text, Json)
-        except BrokenTurnError as exc:
-            if is_strict:
-                raise BrokenTurnError(f"in the input of {name!r}: {exc}") from exc
-            return {}
-
-
 def _check_calls(calls: Sequence[Json]) -> None:
     if not calls:
         raise BrokenTurnError("found the stop reason 'tool_use', expected a tool_use block with it")
@@ -262,20 +183,15 @@ def _check_calls(calls: Sequence[Json]) -> None:
         id_, name = call.get("id"), call.get("name")
         if not isinstance(id_, str) or not id_ or not isinstance(name, str) or not name:
             raise BrokenTurnError(
-                f"found a tool_use with id {_shown(id_)} and name {_shown(name)}, expected both"
+                f"found a tool_use with id {shown(id_)} and name {shown(name)}, expected both"
             )
         if id_ in seen:
             raise BrokenTurnError(f"found two tool_use blocks with id {id_!r}, expected one")
         seen.add(id_)
 
 
-def _decode(data: str, shape: type[T]) -> T:
+def _any(data: str) -> object:
     try:
-        return msgspec.json.decode(data, type=shape)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as exc:
-        raise BrokenTurnError(f"found {_shown(data)}, expected JSON: {exc}") from exc
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+        return decode(data, object)
+    except BrokenTurnError:
+        return data

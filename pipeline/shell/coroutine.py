@@ -57,9 +57,7 @@ class _Subscription(Generic[A]):
         if task is not None and not task.done() and task is not _current_task():
             task.cancel()
 
-    async def live(
-        self, run: Callable[[Callable[[A], None]], Coroutine[Any, Any, None]]
-    ) -> None:
+    async def live(self, run: Callable[[Callable[[A], None]], Coroutine[Any, Any, None]]) -> None:
         self.task = asyncio.current_task()  # an eager task starts before `spawn` returns
         try:
             await run(self._push)

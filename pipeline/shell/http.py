@@ -1,16 +1,13 @@
-"""What streams and posts share: sessions, our own redirect rule, and errors in plain words."""
+"""What streams and posts share: sessions, and our own rule for redirects and proxies."""
 
-import asyncio
 import email.utils
-import errno
 import io
 import ipaddress
 import socket
-import ssl
 from dataclasses import dataclass
 from datetime import UTC
 from types import SimpleNamespace
-from typing import Literal
+from typing import Any, Literal
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -23,7 +20,7 @@ MAX_HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _METHOD_KEPT = frozenset({307, 308})
 
-# aiohttp sets no keep-alive on client sockets: without it, a peer that lost power stays "connected".
+# aiohttp sets no keep-alive on client sockets. Without it, a peer that lost power stays connected.
 _KEEPALIVE = (
     ("TCP_KEEPIDLE", 30),  # seconds of silence before the first probe
     ("TCP_KEEPINTVL", 10),  # seconds between probes
@@ -87,28 +84,32 @@ async def request(
 
     Raises:
         RedirectRefusedError: A redirect that our rule forbids.
-        aiohttp.ClientError, OSError: No answer; see `explain`.
+        aiohttp.ClientError, OSError: No answer; see `http_failures`.
     """
     watch = Watch() if watch is None else watch
     where = URL(url)
-    for _ in range(MAX_HOPS + 1):
+    hops = 0
+    while True:
         watch.is_handed_over = True
         response = await http.request(
             method,
             where,
             headers=headers,
-            # A file object, as aiohttp warns about larger `bytes`. It is made anew for each hop.
+            # A file object, as aiohttp warns about larger `bytes`; made anew for each hop.
             data=None if data is None else io.BytesIO(data),
             allow_redirects=False,
             proxy=proxy_for(where),
             trace_request_ctx=watch,
         )
-        if response.status not in _REDIRECTS:
+        status = response.status
+        if status not in _REDIRECTS:
             return response
         response.close()
+        hops += 1
+        if hops > MAX_HOPS:
+            raise RedirectRefusedError(f"redirected more than {MAX_HOPS} times", status)
         location = response.headers.get("Location", "")
-        where = next_hop(where, location, method=method, status=response.status)
-    raise RedirectRefusedError(f"redirected more than {MAX_HOPS} times", response.status)
+        where = next_hop(where, location, method=method, status=status)
 
 
 def next_hop(url: URL, location: str, *, method: Literal["GET", "POST"], status: int) -> URL:
@@ -153,7 +154,7 @@ def proxy_for(url: URL) -> str | None:
     proxy = getproxies().get(url.scheme)
     if proxy is None or _is_loopback(host) or proxy_bypass(f"{host}:{url.port}"):
         return None
-    return proxy
+    return proxy if "://" in proxy else f"http://{proxy}"  # as curl reads it
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -185,60 +186,6 @@ async def read_up_to(response: aiohttp.ClientResponse, limit: int, into: bytearr
             del into[limit:]
             return False
     return True
-
-
-def excerpt(body: bytes | bytearray, length: int) -> str:
-    """The beginning of a foreign body as text, on one line."""
-    return " ".join(bytes(body).decode("utf-8", "replace").split())[:length]
-
-
-def explain(exc: BaseException, url: str) -> str:
-    """A failed request in plain words, with host and port but no other part of `url`."""
-    where = _name(url)
-    match exc:
-        case aiohttp.ClientConnectorDNSError():
-            return f"no address found for the host of {where}; check the name and the network"
-        case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
-            why = getattr(cause, "verify_message", "") or "it cannot be verified"
-            return f"the TLS certificate of {where} is not accepted: {why}"
-        case aiohttp.ClientConnectorSSLError():
-            why = getattr(exc.os_error, "reason", None) or "unknown reason"
-            return f"TLS with {where} failed ({why}); is it an http:// server?"
-        case aiohttp.ClientProxyConnectionError():
-            return f"no connection to the proxy for {where}: {_errno_words(exc)}"
-        case aiohttp.ClientHttpProxyError():
-            return f"the proxy refused to connect to {where}: HTTP {exc.status}"
-        case aiohttp.ClientConnectorError(errno=errno.ECONNREFUSED):
-            return f"connection refused by {where}; is the server running?"
-        case aiohttp.ClientConnectorError():
-            return f"no connection to {where}: {_errno_words(exc)}"
-        case TimeoutError():
-            return f"{where} did not answer in time"
-        case ConnectionResetError() | aiohttp.ClientOSError(errno=errno.ECONNRESET):
-            return f"connection reset by {where}"
-        case aiohttp.ServerDisconnectedError():
-            return f"{where} closed the connection without an answer"
-        case aiohttp.ClientPayloadError():
-            return f"the answer of {where} broke off"
-        case aiohttp.ClientResponseError():
-            return f"{where} does not speak HTTP as expected"
-        case OSError():
-            return f"the connection to {where} failed: {_errno_words(exc)}"
-        case _:
-            # The exception's own text may quote the URL, and with it a key.
-            return f"the connection to {where} failed: {type(exc).__name__}"
-
-
-def is_hopeless(exc: BaseException) -> bool:
-    """Would trying again fail in the same way? So it is with TLS that does not fit."""
-    match exc:
-        case aiohttp.ClientConnectorCertificateError():
-            return True
-        case aiohttp.ClientConnectorSSLError(os_error=cause):
-            # A TLS connection that just ends is a server going down, not one that speaks no TLS.
-            return not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-        case _:
-            return False
 
 
 def _make_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -274,7 +221,7 @@ async def _on_headers(
         context.trace_request_ctx.has_left = True
 
 
-def _make_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+def _make_socket(address: tuple[Any, ...]) -> socket.socket:
     made = socket.socket(*address[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
@@ -288,28 +235,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _name(url: str) -> str:
-    try:
-        return str(origin(url)).partition("://")[2]
-    except ValueError:
-        return "the server"
-
-
-def _errno_words(exc: OSError) -> str:
-    """The system's own words for an error number: nothing of the request is in them."""
-    number = exc.errno
-    if number is None and isinstance(exc, aiohttp.ClientConnectorError):
-        number = exc.os_error.errno
-    return type(exc).__name__ if number is None else socket_error_text(number)
-
-
-def socket_error_text(number: int) -> str:
-    """`ENETUNREACH` as "network is unreachable"."""
-    import os
-
-    return os.strerror(number).lower()
-
-
-_ = asyncio

@@ -6,6 +6,7 @@ comes in between is `pipeline.core.sse`'s business, and coming back after an end
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,14 +20,12 @@ from pipeline.core.sse import SseEvent, SseParser, SseTooLargeError
 from pipeline.shell.http import (
     RedirectRefusedError,
     Watch,
-    excerpt,
-    explain,
-    is_hopeless,
     read_up_to,
     request,
     retry_after,
 )
-from pipeline.shell.targets import Target, origin
+from pipeline.shell.http_failures import explain, is_hopeless
+from pipeline.shell.targets import Target
 
 OK = 200
 EVENT_STREAM = "text/event-stream"
@@ -143,9 +142,7 @@ async def read_stream(
             await room()
     finally:
         response.close()
-    raise StreamEndedError(
-        f"{_where(target)} ended the stream", retry_after=memory.pause, status=OK
-    )
+    raise StreamEndedError(f"{target.place} ended the stream", retry_after=memory.pause)
 
 
 async def _connect(
@@ -162,7 +159,7 @@ async def _connect(
     except TimeoutError as exc:
         what = "no answer came from" if watch.is_sent else "no connection to"
         raise StreamUnreachableError(
-            f"{what} {_where(target)} within {options.connect_timeout:g} s (--connect-timeout)",
+            f"{what} {target.place} within {options.connect_timeout:g} s (--connect-timeout)",
             retry_after=memory.pause,
         ) from exc
     except (aiohttp.ClientError, OSError) as exc:
@@ -204,7 +201,7 @@ async def _refusal(
         text = f"HTTP {status}"
         if status in _MEANINGS:
             text += f": {_MEANINGS[status]}"
-    said = excerpt(target.hide((await _peek(response)).decode("utf-8", "replace")), EXCERPT)
+    said = " ".join(target.hide(await _peek(response)).split())[:EXCERPT]
     wish = retry_after(response.headers.get("Retry-After"), now())
     return StreamRefusedError(
         f"{text}; it says {said!r}" if said else text,
@@ -214,19 +211,16 @@ async def _refusal(
     )
 
 
-async def _peek(response: aiohttp.ClientResponse) -> bytearray:
+async def _peek(response: aiohttp.ClientResponse) -> str:
+    """The beginning of a body; nothing of it where it does not come: the status says enough."""
     body = bytearray()
-    try:
+    with contextlib.suppress(aiohttp.ClientError, OSError):
         async with asyncio.timeout(_PEEK_PATIENCE):
             await read_up_to(response, _PEEK, into=body)
-    except (aiohttp.ClientError, OSError):
-        return body  # the refusal is what matters, and its status is known
-    return body
+    return body.decode("utf-8", "replace")
 
 
-async def _read(
-    response: aiohttp.ClientResponse, target: Target, memory: StreamMemory
-) -> bytes:
+async def _read(response: aiohttp.ClientResponse, target: Target, memory: StreamMemory) -> bytes:
     """The bytes that have come, or the next that come; empty at the end."""
     try:
         return await response.content.readany()
@@ -234,7 +228,6 @@ async def _read(
         raise StreamEndedError(
             f"the stream broke off: {explain(exc, target.url)}",
             retry_after=memory.pause,
-            status=OK,
         ) from exc
 
 
@@ -249,9 +242,8 @@ def _deliver(
         found = parser.feed(chunk)
     except SseTooLargeError as exc:
         raise StreamTooLargeError(
-            f"{_where(target)} sent too much: {exc}; if that is right, raise --max-event-bytes",
+            f"{target.place} sent too much: {exc}; if that is right, raise --max-event-bytes",
             retry_after=memory.pause,
-            status=OK,
         ) from exc
     finally:
         memory.last_event_id = parser.last_event_id
@@ -259,14 +251,6 @@ def _deliver(
             memory.retry_ms = parser.retry_ms
     events = [item for item in found if isinstance(item, SseEvent)]
     for event in events:
-        push(
-            FrameReceived(
-                server=target.name, event=event.event, data=event.data, id=event.id
-            )
-        )
+        push(FrameReceived(server=target.name, event=event.event, data=event.data, id=event.id))
     if not events:
         push(StreamAlive(target.name))
-
-
-def _where(target: Target) -> str:
-    return str(origin(target.url)).partition("://")[2]

@@ -81,21 +81,23 @@ class Models:
             task.cancel()
 
     async def _run(self, command: CallModel, turn: _Turn) -> None:
+        failure: BaseException | None = None
         try:
             await self._model.stream_turn(command, turn.push, self._room)
-            reason = "the model ended its turn without an answer"
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            reason = _unexpected(exc)  # Nobody asked for it: a library's own, gone astray.
+            failure = exc  # Nobody asked for it: a library's own, gone astray.
         except Exception as exc:  # noqa: BLE001  whatever a model does, its call must end
-            reason = _unexpected(exc)
-        if turn.is_over:
-            logger.debug("= model call {} ended: {}", command.call, reason)
-            return
-        turn.push(ModelFailed(call=command.call, reason=reason))
+            failure = exc
+        if not turn.is_over:
+            turn.push(ModelFailed(call=command.call, reason=_reason(failure)))
+        elif failure is not None:
+            logger.warning("! model call {}, after its end: {}", command.call, _reason(failure))
 
 
-def _unexpected(exc: BaseException) -> str:
-    return f"the model failed unexpectedly: {type(exc).__name__}, {foreign(str(exc))}"
+def _reason(failure: BaseException | None) -> str:
+    if failure is None:
+        return "the model ended its turn without an answer"
+    return f"the model failed unexpectedly: {type(failure).__name__}, {foreign(str(failure))}"

@@ -27,9 +27,13 @@ class Origin(NamedTuple):
     host: str
     port: int
 
+    @property
+    def place(self) -> str:
+        """`host:port`, for texts."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{self.place}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,6 +47,11 @@ class Target:
     url: str
     headers: Mapping[str, str]
     secrets: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """`host:port`, for texts."""
+        return origin(self.url).place
 
     def __repr__(self) -> str:
         return f"Target({self.name!r}, {public_url(self.url)!r})"

@@ -211,12 +211,15 @@ def test_a_fault_while_asking_whether_we_read_ends_the_stream():
     assert source.subscriptions == [subscribe(200, 225)]
 
 
+@pytest.mark.parametrize("length", [60, 5000])
 @pytest.mark.parametrize("stopped_at", [201, 226, 280, 301, 324])
-def test_a_process_that_was_stopped_gives_the_stream_its_whole_time_again(stopped_at: int):
+def test_a_process_that_was_stopped_gives_the_stream_its_whole_time_again(
+    stopped_at: int, length: int
+):
     scheduler = TestScheduler()
-    at(scheduler, stopped_at, lambda: scheduler.sleep(5000))
+    at(scheduler, stopped_at, lambda: scheduler.sleep(length))
     result = scheduler.start(lambda: rx.never().pipe(beat()), disposed=20000)
-    woken = stopped_at + 5000
+    woken = stopped_at + length
     [(failed, error)] = drawn(result)
     assert error is StreamSilentError
     assert woken + SILENCE <= failed <= woken + 1.25 * SILENCE

@@ -17,7 +17,9 @@ from reactivex.testing import ReactiveTest, TestScheduler
 from reactivex.testing.mockobserver import MockObserver
 from reactivex.testing.recorded import Recorded
 
-from config.options import RetryOptions
+from config.options import HeartbeatOptions, RetryOptions
+from operators.fail_when import fail_when
+from operators.heartbeat import StreamSilentError, heartbeat
 from operators.retry_with_backoff import delay_before, delay_with_wish, retry_with_backoff
 
 on_next, on_error, on_completed = (
@@ -163,6 +165,32 @@ def test_each_loss_is_told_before_the_wait_and_the_waits_grow():
     ]
 
 
+def test_the_wait_begins_when_the_loss_has_been_told():
+    scheduler = TestScheduler()
+    source = scheduler.create_cold_observable(on_error(5, LOST))
+    slow = ops.do_action(lambda _: scheduler.sleep(7))
+    scheduler.start(lambda: source.pipe(retry(first_attempts=1), slow))
+    assert [interval.subscribe for interval in source.subscriptions] == [200, 205 + 7 + 10]
+
+
+def test_a_silent_stream_and_one_dropped_from_outside_come_back_like_any_lost_one():
+    scheduler = TestScheduler()
+    source = scheduler.create_cold_observable(on_next(10, "a"), on_next(41, "b"))
+    drop = scheduler.create_hot_observable(on_next(230, LOST))
+    alive = heartbeat(HeartbeatOptions(silence=40), suspended=lambda: False)
+    stage = retry(first_attempts=1, announce=lambda exc, _, attempt: (type(exc), None, attempt))
+    result = scheduler.start(lambda: source.pipe(fail_when(drop), alive, stage))
+    assert drawn(result) == [
+        (210, "a"),
+        (230, (ConnectionError, None, 1)),
+        (250, "a"),
+        (281, "b"),
+        (330, (StreamSilentError, None, 2)),
+        (330, "|"),
+    ]
+    assert source.subscriptions == [subscribe(200, 230), subscribe(240, 330)]
+
+
 def test_the_exception_itself_is_announced():
     scheduler = TestScheduler()
     source = scheduler.create_cold_observable(on_error(5, LOST))
@@ -305,6 +333,20 @@ def test_with_no_time_to_last_the_healthy_item_alone_is_enough():
     scheduler = TestScheduler()
     source = scheduler.create_cold_observable(on_next(1, "good"), on_error(5, LOST))
     result = scheduler.start(lambda: source.pipe(retry(first_attempts=1, healthy_after=0)))
+    assert set(attempts_of(result)) == {1}
+
+
+def test_with_no_time_to_last_even_an_item_while_subscribing_is_enough():
+    scheduler = TestScheduler()
+
+    def flash(observer: abc.ObserverBase[Any], _scheduler: Any = None) -> abc.DisposableBase:
+        observer.on_next("good")
+        observer.on_error(LOST)
+        return Disposable()
+
+    stage = retry(attempts=1, first_attempts=0, healthy_after=0)
+    result = scheduler.start(lambda: Observable(flash).pipe(stage), disposed=300)
+    assert len(attempts_of(result)) == 10
     assert set(attempts_of(result)) == {1}
 
 

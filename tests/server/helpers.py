@@ -1,7 +1,9 @@
 """A small client for the tests: it reads streams, posts, and waits for log lines."""
 
 import asyncio
+import codecs
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -31,7 +33,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._buffer = ""
-        self._decoder = __import__("codecs").getincrementaldecoder("utf-8-sig")()
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self.last_id = ""
         self.comments: list[str] = []
         self._type, self._data = "", ""
@@ -157,7 +159,13 @@ class Stream:
         async with self._http.post(self.messages_url, json=body) as answer:
             return answer.status
 
-    async def ask(self, method: str, params: Any = None, *, id: str | int = "q") -> dict[str, Any]:
+    async def ask(
+        self,
+        method: str,
+        params: Any = None,
+        *,
+        id: str | int = "q",  # noqa: A002  the member's own name
+    ) -> dict[str, Any]:
         """Post a request, and wait for its answer."""
         assert await self.post(method, params, id=id) == 202
         while (found := (await self.next("message")).json).get("id") != id:
@@ -194,9 +202,10 @@ async def world(*, tools: dict[str, Tool] | None = None, **options: Any) -> Asyn
         aiohttp.ClientSession(timeout=timeout) as http,
     ):
         yield World(server, http, log)
-    async with asyncio.timeout(DEADLINE):
-        while asyncio.all_tasks() - before:
-            await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before
+    if left:
+        _, left = await asyncio.wait(left, timeout=DEADLINE)
+    assert not left
 
 
 class Gate:
@@ -225,3 +234,44 @@ def simple_tool(name: str, run: Callable[..., Any]) -> Tool:
 async def soon(event: asyncio.Event) -> None:
     async with asyncio.timeout(DEADLINE):
         await event.wait()
+
+
+class RawStream(NamedTuple):
+    """A stream on a bare socket with a small receive buffer."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    session_id: str
+
+    @classmethod
+    async def open(cls, port: int) -> Self:
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(DEADLINE):
+            await loop.sock_connect(connection, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
+            writer.write(b"GET /sse?dialect=sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"session_id=")
+            return cls(reader, writer, (await reader.readexactly(43)).decode())
+
+    def stop_reading(self) -> None:
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    async def call(self, http: aiohttp.ClientSession, url: str, tool: str) -> int:
+        body = {"session_id": self.session_id, "tool": tool}
+        async with http.post(url, json=body) as answer:
+            return answer.status
+
+
+@asynccontextmanager
+async def raw_clients() -> AsyncIterator[tuple[aiohttp.ClientSession, list[RawStream]]]:
+    """A client to post with, and a list: the streams put there are closed at the end."""
+    streams: list[RawStream] = []
+    async with aiohttp.ClientSession() as http:
+        try:
+            yield http, streams
+        finally:
+            for stream in streams:
+                stream.writer.transport.abort()

@@ -44,7 +44,7 @@ def test_calls_are_read(body: Any, call: SeedCall) -> None:
     [
         (b"", "truncated"),
         (b"not json", "malformed"),
-        (b"\xff", "utf-8"),
+        (b"\xff", "malformed"),
         (b'{"session_id":"\xff","tool":"t"}', "utf-8"),
         (b'{"session_id":"s","tool":"t","args":{"a":' + b"[" * 100_000, "recursion"),
         (b"[]", "Expected `object`, got `array`"),

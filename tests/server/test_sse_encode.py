@@ -1,11 +1,25 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.sse import SseEvent, SseParser
 from server.sse_encode import encode_comment, encode_event, encode_json_event
 from tests.server.helpers import Event, Parser
+
+CASES = json.loads((Path(__file__).parents[1] / "data" / "sse_cases.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["name"])
+def test_the_events_of_every_conformance_case_round_trip(case: dict[str, Any]) -> None:
+    events = [event for event in case["expected"] if "data" in event]
+    for name, data, event_id in ((e["event"], e["data"], e["id"]) for e in events):
+        encoded = encode_event(name, data, event_id=event_id)
+        assert Parser().feed(encoded) == [Event(name, data, event_id)]
+        assert SseParser().feed(encoded) == [SseEvent(event=name, data=data, id=event_id)]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +54,7 @@ def test_data_comes_out_of_a_parser_as_it_went_in_with_line_ends_as_lf(
         # A parser dispatches no event without data, unless a data line was there: it was.
         assert encoded == b"event: message\ndata: \n\n"
     assert Parser().feed(encoded) == [Event("message", expected)]
+    assert SseParser().feed(encoded) == [SseEvent(event="message", data=expected, id="")]
 
 
 @given(st.text(), st.lists(st.integers(1, 7), min_size=1))

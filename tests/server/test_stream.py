@@ -1,15 +1,28 @@
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from server.app import build_app
+from server.gate import DESK
 from server.options import ServerOptions
 from server.sessions import Session, SessionRegistry
-from server.stream import pump
-from tests.server.helpers import DEADLINE, Gate, Stream, World, simple_tool, soon, world
+from server.stream import close_streams, notice_dead_peer, pump, serve_stream
+from tests.server.helpers import (
+    DEADLINE,
+    Gate,
+    Lines,
+    RawStream,
+    Stream,
+    raw_clients,
+    simple_tool,
+    soon,
+    world,
+)
 
 
 def _session(aborted: asyncio.Event | None = None, **options: Any) -> Session:
@@ -63,10 +76,11 @@ async def test_fifty_sessions_leave_nothing_behind() -> None:
             await asyncio.gather(*(stream.__aenter__() for stream in streams))
             assert here.server.session_count == 50
             assert len({stream.session_id for stream in streams}) == 50
-        await here.log.until("session 50 closed")
-        async with asyncio.timeout(DEADLINE):
-            while here.server.session_count:
-                await asyncio.sleep(0)
+            for answer in answers:
+                answer.close()
+        for number in range(1, 51):
+            await here.log.until(f"session {number} closed")
+        assert here.server.session_count == 0
     # world() has checked that no task is left.
 
 
@@ -93,22 +107,6 @@ async def test_a_session_with_a_call_running_is_not_idle() -> None:
         await here.log.until("closed: idle")
 
 
-async def _deaf_client(here: World) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-    """A client that has read its endpoint, and reads no more."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(connection, ("127.0.0.1", here.server.port))
-    reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
-    writer.write(b"GET /sse?dialect=sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    head = await asyncio.wait_for(reader.readuntil(b"session_id="), DEADLINE)
-    assert head.startswith(b"HTTP/1.1 200")
-    session_id = (await asyncio.wait_for(reader.readexactly(43), DEADLINE)).decode()
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    return reader, writer, session_id
-
-
 async def test_a_client_that_never_reads_is_cut_off_at_its_bound_and_others_live_on() -> None:
     async def big(_arguments: Any, _progress: Any) -> str:
         return "x" * 500_000
@@ -116,15 +114,15 @@ async def test_a_client_that_never_reads_is_cut_off_at_its_bound_and_others_live
     tools = {"big": simple_tool("big", big)}
     async with (
         world(tools=tools, max_queue_bytes=1024 * 1024, max_calls=1000) as here,
+        raw_clients() as (http, streams),
         await here.open() as other,
     ):
-        _, writer, session_id = await _deaf_client(here)
-        body = {"session_id": session_id, "tool": "big"}
-        sent = 0
-        status = 202
+        deaf = await RawStream.open(here.server.port)
+        streams.append(deaf)
+        deaf.stop_reading()
+        sent, status = 0, 202
         while status == 202 and sent < 100:
-            async with here.http.post(here.server.url, json=body) as answer:
-                status = answer.status
+            status = await deaf.call(http, here.server.url, "big")
             sent += 1
         assert status == 404
         assert sent < 30  # kernel buffers hide some megabytes; the bound is one
@@ -132,7 +130,6 @@ async def test_a_client_that_never_reads_is_cut_off_at_its_bound_and_others_live
         assert await other.call("big") == 202
         assert len((await other.next("result")).data) > 500_000
         assert here.server.session_count == 1
-        writer.close()
 
 
 async def test_a_write_that_takes_too_long_cuts_the_client_off() -> None:
@@ -181,23 +178,64 @@ async def test_the_pump_wakes_for_what_is_sent_while_it_waits() -> None:
         session.end("done")
 
 
-async def test_a_vanished_machine_is_noticed_within_the_write_timeout() -> None:
-    connection = socket.socket()
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):
-        pytest.skip("this system has no TCP_USER_TIMEOUT")
-    seen: list[int] = []
-    real = socket.socket.getsockopt
+class _Wire(asyncio.Transport):
+    """A transport that is nothing but its socket."""
 
-    async with world(write_timeout=7.0) as here, await here.open():
-        transports: Any = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]  # noqa: SLF001
-        for transport in list(transports.values()):
-            peer = transport.get_extra_info("sockname")
-            if peer is not None and peer[1] == here.server.port:
-                raw = transport.get_extra_info("socket")
-                seen.append(raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
-    assert real is not None
-    connection.close()
-    assert 7000 in seen
+    def __init__(self, wire: socket.socket | None) -> None:
+        super().__init__({} if wire is None else {"socket": wire})
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_a_vanished_machine_is_noticed_by_the_system_within_the_write_timeout() -> None:
+    with socket.socket() as wire:
+        notice_dead_peer(_Wire(wire), 7.5)
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
+
+
+def test_a_transport_without_a_socket_is_left_as_it_is() -> None:
+    notice_dead_peer(_Wire(None), 7.5)
+
+
+async def test_streams_that_do_not_end_in_time_are_cut_off_and_the_others_are_not() -> None:
+    registry = SessionRegistry(ServerOptions())
+    cut: list[str] = []
+    stuck = registry.open(
+        "seed", now=0.0, spawn=asyncio.create_task, abort=lambda: cut.append("stuck")
+    )
+    willing = registry.open(
+        "seed", now=0.0, spawn=asyncio.create_task, abort=lambda: cut.append("willing")
+    )
+
+    async def end() -> None:
+        await willing.wake.wait()
+        registry.close(willing)
+
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+        group.create_task(end())
+        await close_streams(registry, seconds=0.01)
+    assert cut == ["stuck"]
+    assert (stuck.ended, willing.ended) == ("the server stops", "the server stops")
+
+
+async def test_a_client_that_left_before_its_stream_began_gets_no_session() -> None:
+    desk = build_app(ServerOptions(), log=lambda _: None)[DESK]
+    request: Any = SimpleNamespace(transport=None)
+    with pytest.raises(ConnectionResetError):
+        await serve_stream(request, desk, "seed")
+    assert desk.sessions.count == 0
+
+
+async def test_without_handler_cancellation_a_departure_is_noticed_at_a_heartbeat() -> None:
+    log = Lines()
+    app = build_app(ServerOptions(heartbeat=0.01), log=log)
+    runner = web.AppRunner(app, handler_cancellation=False, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = await RawStream.open(runner.addresses[0][1])
+    client.writer.transport.abort()
+    await log.until("closed: the client left")
+    assert app[DESK].sessions.count == 0
+    await runner.cleanup()
 
 
 def test_the_application_can_be_built_without_a_running_loop() -> None:

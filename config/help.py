@@ -1,0 +1,161 @@
+"""The help text, made from the same table as the settings themselves. It fits 80 columns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import wrap
+
+from config.flags import Flag
+from config.settings import Command, Settings
+from config.variables import FLAGS, PREFIX, VARIABLES
+
+_WIDTH = 80
+_COLUMN = 34
+_USAGE_COLUMN = 40
+
+
+@dataclass(frozen=True)
+class CommandHelp:
+    """What a command does, and what stands behind its name."""
+
+    words: str
+    text: str
+
+
+COMMANDS: dict[Command, CommandHelp] = {
+    "chat": CommandHelp("", "a chat, or a prompt per line of input"),
+    "tools": CommandHelp("tools", "list the tools of all servers"),
+    "call": CommandHelp("call TOOL key=value … | '{json}'", "call one tool"),
+    "serve": CommandHelp("serve", "run the small server that is inside"),
+    # `replay FILE` and `resume FILE` come here.
+}
+"""Every command. `chat` is the one without a word."""
+
+_ALL = tuple(COMMANDS)
+
+EXTRAS: dict[str, tuple[Flag, str]] = {
+    "json": (
+        Flag("Results", name="--json", commands=("chat", "tools")),
+        "short for --output-format stream-json; with tools, for json",
+    ),
+    "help": (
+        Flag("Screen", name="--help", short="-h", commands=_ALL),
+        "this text; after a command, on it",
+    ),
+    "version": (Flag("Screen", name="--version", commands=_ALL), "the version"),
+}
+"""Flags that are no settings of their own."""
+
+EXIT_STATUS = (
+    (0, "done"),
+    (1, "the run failed for a reason not below"),
+    (2, "usage: a flag, a value or a file is not what it should be"),
+    (3, "authorization refused"),
+    (4, "no connection to a server"),
+    (5, "a tool answered with an error (call)"),
+    (7, "the model failed"),
+    (8, "a limit was reached (turns, calls, money, time)"),
+    (130, "interrupted"),
+)
+
+_EXAMPLES = (
+    ("", "talk to what is inside"),
+    ("--server http://localhost:3001/sse tools", ""),
+    ("call echo message='hello there'", ""),
+    ('call add \'{"a": 1, "b": -3}\'', ""),
+    ('-p "What is in this file?" < notes.txt', ""),
+    ("--sink console --sink jsonl=run.jsonl", ""),
+)
+
+_WORDS = (
+    "Words after TOOL are its arguments: key=value, or one JSON object. After -- nothing is an "
+    "option."
+)
+_NOTES = (
+    "Each option but -p and --json has a variable: --call-timeout has RXMCP_CALL_TIMEOUT, and so "
+    "on; where it is another, [brackets] show it next to the default. A flag beats its variable, a "
+    "variable beats the file .env, and that beats the default. In a variable, a list has commas "
+    "(RXMCP_HEADER: one header a line). An empty variable counts as unset. Variables for fine "
+    "tuning are listed in .env.example."
+)
+_VARIABLES = (
+    ("MCP_API_KEY", "sent to every server, never shown"),
+    ("ANTHROPIC_API_KEY", "Claude's key, or ANTHROPIC_AUTH_TOKEN"),
+    ("ANTHROPIC_BASE_URL", "another server that speaks Claude's API"),
+)
+
+
+def help_text(program: str, command: Command | None = None) -> str:
+    """The whole page, or the page of one command. Ends with a newline."""
+    names: list[Command] = list(COMMANDS) if command is None else [command]
+    usage = [(_join(program, COMMANDS[name].words), COMMANDS[name].text) for name in names]
+    lines = ["rxmcp, an MCP client that never hangs and loses nothing", ""]
+    lines += ["Usage (options may stand anywhere):", *_table(usage, _USAGE_COLUMN)]
+    if "call" in names:
+        lines += ["", *wrap(_WORDS, _WIDTH)]
+    for group, entries in _groups(command).items():
+        lines += ["", f"{group}:", *_table(entries)]
+    lines += ["", "Variables:", *_table(_VARIABLES), "", *wrap(_NOTES, _WIDTH)]
+    if command is None:
+        examples = [(_join(program, words), text) for words, text in _EXAMPLES]
+        lines += ["", "Examples:", *_table(examples, _USAGE_COLUMN)]
+    lines += ["", "Exit status:", *(f"  {code:>3}  {text}" for code, text in EXIT_STATUS)]
+    return "\n".join(lines) + "\n"
+
+
+def goes_with(flag: Flag, command: Command) -> bool:
+    """May the flag be given to this command?"""
+    return command in flag.commands if flag.commands else command != "serve"
+
+
+def _groups(command: Command | None) -> dict[str, list[tuple[str, str]]]:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    told = [(flag, _text(field, flag)) for field, flag in FLAGS.items()]
+    for flag, text in (*told, *EXTRAS.values()):
+        if command is None or goes_with(flag, command):
+            groups.setdefault(flag.group, []).append((_spelling(flag), text))
+    return groups
+
+
+def _spelling(flag: Flag) -> str:
+    short = f"{flag.short}, " if flag.short else "    "
+    return _join(short + flag.name, flag.metavar)
+
+
+def _text(field: str, flag: Flag) -> str:
+    info = Settings.model_fields[field]
+    variable = VARIABLES.get(field, "")
+    usual = PREFIX + flag.name.removeprefix("--").replace("-", "_").upper()
+    facts = (
+        flag.default or _default(info.default),
+        variable if variable != usual else "",
+        "repeatable" if flag.is_repeatable else "",
+    )
+    said = ", ".join(fact for fact in facts if fact)
+    return f"{info.description} [{said}]" if said else str(info.description)
+
+
+def _default(value: object) -> str:
+    """A default as the help text shows it, empty where it is nothing, no, or none."""
+    if value is None or value is False or value in ("", ()):
+        return ""
+    if isinstance(value, tuple):
+        return "console"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _table(rows: Iterable[tuple[str, str]], column: int = _COLUMN) -> list[str]:
+    """Two columns; what is too wide for the first has a line of its own."""
+    lines: list[str] = []
+    for left, right in rows:
+        start = f"  {left}"
+        if len(start) + 2 > column or not right:
+            lines.append(start)
+            start = ""
+        for text in wrap(right, _WIDTH - column, break_on_hyphens=False):
+            lines.append(f"{start:<{column}}{text}")
+            start = ""
+    return lines
+
+
+def _join(*parts: str) -> str:
+    return " ".join(part for part in parts if part)

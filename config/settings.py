@@ -1,0 +1,288 @@
+"""Everything a run can be told, one field each: its flag, its variable, its default, its check.
+
+The order of the fields is the order of the help text. A flag beats the environment, the environment
+beats the `.env` file, and that beats the default; `command_line.py` puts them together.
+"""
+
+import shlex
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config import values
+from config.flags import Flag, Variable
+from config.options import (
+    HeartbeatOptions,
+    MailboxOptions,
+    ModelOptions,
+    Options,
+    PostOptions,
+    RetryOptions,
+    StreamOptions,
+    WebhookOptions,
+)
+from config.prices import Price, price_of
+from config.servers import url_secrets
+from config.values import HeaderWish, SinkWish
+
+Command: TypeAlias = Literal["chat", "tools", "call", "serve"]
+LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+_ALL = ("chat", "tools", "call", "serve")
+_SERVERS, _CHAT, _OUTPUT = "Servers", "Prompts and the model", "Results"
+_PATIENCE, _SCREEN, _SERVE = "Patience", "Screen", "The server inside (serve)"
+
+_Seconds: TypeAlias = Annotated[float, Flag(_PATIENCE, "SECONDS")]
+_Tuned: TypeAlias = Annotated[float, Variable()]
+_TunedCount: TypeAlias = Annotated[int, Variable()]
+
+
+def _same(options: type[Options], name: str) -> Any:
+    """Default, bounds and description of a field of an option group."""
+    return options.model_fields[name]
+
+
+def _seconds(default: float, description: str) -> Any:
+    return Field(default=default, gt=0, description=description)
+
+
+def _upper(word: object) -> object:
+    return word.upper() if isinstance(word, str) else word
+
+
+class Settings(BaseSettings):
+    """All that a run is told, checked. It holds secrets: hand its groups on, never print it."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    command: Command = "chat"
+    call_tool: str = ""
+    call_arguments: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    servers: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_servers),
+        Flag(_SERVERS, "URL", "--server", variable="MCP_SERVER_URL", is_repeatable=True),
+    ] = Field(
+        default=(),
+        repr=False,
+        description="the event stream of a server; without one, a small server starts inside",
+    )
+    dialect: Annotated[Literal["auto", "seed", "sse"], Flag(_SERVERS, "auto|seed|sse")] = Field(
+        default="auto", description="what the servers speak"
+    )
+    headers: Annotated[
+        tuple[HeaderWish, ...],
+        BeforeValidator(values.read_headers),
+        Flag(_SERVERS, "'NAME: VALUE'", "--header", "-H", is_repeatable=True),
+    ] = Field(default=(), description="sent with each request to a server")
+    api_key_header: Annotated[Literal["Authorization", "X-API-Key"], Flag(_SERVERS, "NAME")] = (
+        Field(
+            default="Authorization",
+            description="how MCP_API_KEY is sent: Authorization (as Bearer) or X-API-Key",
+        )
+    )
+
+    prompt: Annotated[
+        str | None, Flag(_CHAT, "TEXT", short="-p", variable=None, commands=("chat",))
+    ] = Field(
+        default=None,
+        description="one answer, then exit; standard input, if any, is its context",
+    )
+    model: Annotated[
+        str, Flag(_CHAT, "NAME", default="claude-sonnet-5-5 with a key, else direct")
+    ] = Field(default="direct", min_length=1, description="a Claude model, or direct for none")
+    system_prompt: Annotated[str, Flag(_CHAT, "TEXT")] = Field(
+        default="", description="instructions for the model"
+    )
+    max_tokens: Annotated[int, Flag(_CHAT, "N")] = _same(ModelOptions, "max_tokens")
+    max_turns: Annotated[int, Flag(_CHAT, "N")] = Field(
+        default=16, ge=1, description="most model turns for one prompt"
+    )
+    max_budget_usd: Annotated[float | None, Flag(_CHAT, "X")] = Field(
+        default=None, gt=0, description="US dollars the run may cost"
+    )
+    price: Annotated[
+        Price | None, BeforeValidator(values.read_price), Flag(_CHAT, "INPUT/OUTPUT")
+    ] = Field(default=None, description="what the model costs, USD per million tokens")
+    allowed_tools: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_globs),
+        Flag(_CHAT, "GLOB", is_repeatable=True),
+    ] = Field(default=(), description="only these tools; several with commas")
+    disallowed_tools: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_globs),
+        Flag(_CHAT, "GLOB", is_repeatable=True),
+    ] = Field(default=(), description="not these tools; several with commas")
+
+    sinks: Annotated[
+        tuple[SinkWish, ...],
+        BeforeValidator(values.read_sinks),
+        Flag(_OUTPUT, "SINK", "--sink", is_repeatable=True),
+    ] = Field(
+        default=(SinkWish(kind="console"),),
+        description="where results go: console, jsonl=PATH or webhook=URL",
+    )
+    output_format: Annotated[
+        Literal["text", "json", "stream-json"],
+        Flag(_OUTPUT, "FORMAT", commands=("chat", "tools")),
+    ] = Field(default="text", description="text, json (an object) or stream-json (an event a line)")
+    ignore_tool_error: Annotated[bool, Flag(_OUTPUT, commands=("call",))] = Field(
+        default=False, description="call: exit with 0 when the tool answers with an error"
+    )
+    start_timeout: _Seconds = _seconds(
+        30.0, "seconds until all servers are ready, then without the others"
+    )
+    connect_timeout: _Seconds = _same(StreamOptions, "connect_timeout")
+    call_timeout: _Seconds = _seconds(
+        60.0, "seconds for a tool call, more while it reports progress"
+    )
+    call_timeout_max: _Seconds = _seconds(600.0, "seconds for a tool call in any case")
+    silence: _Seconds = _same(HeartbeatOptions, "silence")
+    retry_attempts: Annotated[int, Flag(_PATIENCE, "N")] = _same(RetryOptions, "attempts")
+    retry_total: _Seconds = _same(RetryOptions, "total")
+    model_first_token: _Seconds = _same(ModelOptions, "first_token")
+    model_silence: _Seconds = _same(ModelOptions, "silence")
+
+    color: Annotated[Literal["auto", "always", "never"], Flag(_SCREEN, "WHEN", commands=_ALL)] = (
+        Field(default="auto", description="auto, always or never; NO_COLOR makes it never")
+    )
+    quiet: Annotated[bool, Flag(_SCREEN, short="-q", commands=_ALL)] = Field(
+        default=False, description="answers and errors only"
+    )
+    verbose: Annotated[bool, Flag(_SCREEN, short="-v", commands=_ALL)] = Field(
+        default=False, description="also what happens on the way"
+    )
+    log_level: Annotated[
+        LogLevel | None, BeforeValidator(_upper), Flag(_SCREEN, "LEVEL", commands=_ALL)
+    ] = Field(
+        default=None,
+        description="logs on standard error from DEBUG, INFO, WARNING or ERROR up",
+    )
+
+    serve_host: Annotated[
+        str, Flag(_SERVE, "HOST", "--host", variable="RXMCP_SERVE_HOST", commands=("serve",))
+    ] = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    serve_port: Annotated[
+        int, Flag(_SERVE, "PORT", "--port", variable="RXMCP_SERVE_PORT", commands=("serve",))
+    ] = Field(default=8765, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    serve_folder: Annotated[
+        str, Flag(_SERVE, "DIR", "--folder", variable="RXMCP_SERVE_FOLDER", commands=("serve",))
+    ] = Field(default=".", min_length=1, description="what the tool search_text may read")
+    api_key: Annotated[
+        SecretStr | None,
+        BeforeValidator(values.read_key),
+        Flag(_SERVE, "KEY", variable="MCP_API_KEY", commands=("serve",)),
+    ] = Field(
+        default=None, description="what callers must send; on a shared machine use the variable"
+    )
+
+    retry_first_attempts: _TunedCount = _same(RetryOptions, "first_attempts")
+    retry_first_delay: _Tuned = _same(RetryOptions, "first_delay")
+    retry_max_delay: _Tuned = _same(RetryOptions, "max_delay")
+    retry_factor: _Tuned = _same(RetryOptions, "factor")
+    retry_max_wish: _Tuned = _same(RetryOptions, "max_wish")
+    retry_healthy_after: _Tuned = _same(RetryOptions, "healthy_after")
+    mailbox_high: _TunedCount = _same(MailboxOptions, "high")
+    mailbox_low: _TunedCount = _same(MailboxOptions, "low")
+    max_event_bytes: _TunedCount = _same(StreamOptions, "max_event_bytes")
+    post_timeout: _Tuned = _same(PostOptions, "post_timeout")
+    max_body_bytes: _TunedCount = _same(PostOptions, "max_body_bytes")
+    model_max_retries: _TunedCount = _same(ModelOptions, "max_retries")
+    webhook_timeout: _Tuned = _same(WebhookOptions, "timeout")
+    webhook_attempts: _TunedCount = _same(WebhookOptions, "attempts")
+    webhook_first_delay: _Tuned = _same(WebhookOptions, "first_delay")
+    webhook_max_delay: _Tuned = _same(WebhookOptions, "max_delay")
+    webhook_drain: _Tuned = _same(WebhookOptions, "drain")
+
+    @property
+    def retry(self) -> RetryOptions:
+        """How lost connections come back."""
+        return RetryOptions(
+            attempts=self.retry_attempts,
+            first_attempts=self.retry_first_attempts,
+            total=self.retry_total,
+            first_delay=self.retry_first_delay,
+            max_delay=self.retry_max_delay,
+            factor=self.retry_factor,
+            max_wish=self.retry_max_wish,
+            healthy_after=self.retry_healthy_after,
+        )
+
+    @property
+    def heartbeat(self) -> HeartbeatOptions:
+        """How long a silent stream is trusted."""
+        return HeartbeatOptions(silence=self.silence)
+
+    @property
+    def mailbox(self) -> MailboxOptions:
+        """Where queues push back."""
+        return MailboxOptions(high=self.mailbox_high, low=self.mailbox_low)
+
+    @property
+    def stream(self) -> StreamOptions:
+        """Event streams."""
+        return StreamOptions(
+            connect_timeout=self.connect_timeout, max_event_bytes=self.max_event_bytes
+        )
+
+    @property
+    def post(self) -> PostOptions:
+        """Messages to servers."""
+        return PostOptions(post_timeout=self.post_timeout, max_body_bytes=self.max_body_bytes)
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """The model."""
+        return ModelOptions(
+            model=self.model,
+            max_tokens=self.max_tokens,
+            first_token=self.model_first_token,
+            silence=self.model_silence,
+            max_retries=self.model_max_retries,
+        )
+
+    @property
+    def webhook(self) -> WebhookOptions:
+        """Deliveries to webhooks."""
+        return WebhookOptions(
+            timeout=self.webhook_timeout,
+            attempts=self.webhook_attempts,
+            first_delay=self.webhook_first_delay,
+            max_delay=self.webhook_max_delay,
+            drain=self.webhook_drain,
+        )
+
+    @property
+    def model_price(self) -> Price | None:
+        """What the model costs: as told, else as the table knows it, None where neither does."""
+        return self.price if self.price is not None else price_of(self.model)
+
+    @property
+    def logs_from(self) -> LogLevel:
+        """The level from which logs are shown."""
+        if self.log_level is not None:
+            return self.log_level
+        if self.verbose:
+            return "INFO"
+        return "ERROR" if self.quiet else "WARNING"
+
+    @property
+    def call_text(self) -> str:
+        """The arguments of `call` as one text, which `parse_arguments` reads back."""
+        if len(self.call_arguments) == 1 and self.call_arguments[0].startswith("{"):
+            return self.call_arguments[0]
+        return shlex.join(self.call_arguments)
+
+    def secrets(self) -> frozenset[str]:
+        """All values that must never be shown, for `logs.redact`."""
+        found = {header.value.get_secret_value() for header in self.headers}
+        found |= {value.rpartition(" ")[2] for value in found}  # the token of `Bearer token`
+        if self.api_key is not None:
+            found.add(self.api_key.get_secret_value())
+        for url in (*self.servers, *(s.target for s in self.sinks if s.kind == "webhook")):
+            found |= url_secrets(url)
+        return frozenset(found)

@@ -1,0 +1,103 @@
+"""Carries out what the core asks for: the one place where commands meet the world."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from pipeline.core.codec import Entry
+from pipeline.core.commands import (
+    CallModel,
+    CancelModel,
+    Close,
+    Item,
+    Open,
+    Post,
+    ReadPrompt,
+    Reconnect,
+    StartTimer,
+    StopTimer,
+)
+from pipeline.core.events import Input
+from pipeline.mailbox import Mailbox
+from pipeline.shell.coroutine import Spawn
+from pipeline.shell.http_post import Outbox
+from pipeline.shell.models import Models
+from pipeline.shell.streams import Streams
+from pipeline.shell.timers import Timers
+
+
+class Prompts(Protocol):
+    """Where prompts come from; one `read` at a time."""
+
+    async def read(self) -> Input:
+        """The next prompt, or what came instead of it (`InputEnded`, `PromptRejected`, …)."""
+        ...
+
+
+class Effects:
+    """Takes commands from its mailbox in order; nothing is done before it is written down.
+
+    `is_written(seq)` waits until whoever records has everything up to `seq`, so that a crash can
+    never have done what the recording does not know of. `prompts` None: nobody is asked.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Entry],
+        *,
+        streams: Streams,
+        outboxes: Mapping[str, Outbox],
+        timers: Timers,
+        models: Callable[[Spawn], Models],
+        prompts: Prompts | None,
+        put: Callable[[Input], None],
+        is_written: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self.mailbox = mailbox
+        self._streams = streams
+        self._outboxes = outboxes
+        self._timers = timers
+        self._make_models = models
+        self._prompts = prompts
+        self._put = put
+        self._is_written = is_written
+
+    async def run(self, spawn: Spawn) -> None:
+        """Take commands until cancelled; whatever takes time becomes a task of `spawn`."""
+        models = self._make_models(spawn)
+        self._streams.start(spawn)
+        for outbox in self._outboxes.values():
+            spawn(outbox.run())
+        try:
+            while (entry := await self.mailbox.take()) is not None:
+                await self._is_written(entry.seq)
+                self._carry_out(entry.item, models, spawn)
+        finally:
+            self._timers.close()
+            self._streams.dispose_all()
+
+    def _carry_out(self, command: Item, models: Models, spawn: Spawn) -> None:
+        match command:
+            case Post(server=server):
+                self._outboxes[server].send(command)
+            case CallModel():
+                models.start(command)
+            case CancelModel(call=call):
+                models.cancel(call)
+            case StartTimer(id=id_, seconds=seconds):
+                self._timers.start(id_, seconds)
+            case StopTimer(id=id_):
+                self._timers.stop(id_)
+            case Open(server=server):
+                self._streams.open(server)
+            case Reconnect(server=server, reason=reason):
+                self._streams.reconnect(server, reason)
+            case Close(server=server, reason=reason, status=status):
+                self._streams.close(server, reason, status)
+            case ReadPrompt():
+                if self._prompts is not None:
+                    spawn(self._read_prompt(self._prompts))
+            case _:
+                raise TypeError(f"{type(command).__name__} is not a command")
+
+    async def _read_prompt(self, prompts: Prompts) -> None:
+        self._put(await prompts.read())

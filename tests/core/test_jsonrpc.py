@@ -1,0 +1,172 @@
+"""JSON-RPC messages, in and out; the official models are the oracle for what goes out."""
+
+from typing import Any
+
+import pytest
+from mcp_types import jsonrpc as official
+
+from pipeline.core.events import Json
+from pipeline.core.jsonrpc import (
+    METHOD_NOT_FOUND,
+    NotJsonRpcError,
+    Notification,
+    Reply,
+    Request,
+    answer,
+    decode,
+    error_text,
+    notification,
+    refusal,
+    request,
+    shorten,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"jsonrpc":"2.0","id":"a","result":{"x":1}}', Reply("a", {"x": 1})),
+        ('{"jsonrpc":"2.0","id":7,"result":{}}', Reply(7, {})),
+        ('{"id":"a","result":{}}', Reply("a", {})),
+        ('{"jsonrpc":"2.0","id":"a","result":null}', Reply("a", {})),
+        ('{"jsonrpc":"2.0","id":null,"result":{}}', Reply(None, {})),
+        ('{"jsonrpc":"2.0","id":"a","result":{},"extra":[1]}', Reply("a", {})),
+        ('{"jsonrpc":"2.0","id":3,"method":"ping"}', Request(3, "ping", {})),
+        ('{"jsonrpc":"2.0","id":"3","method":"ping","params":{}}', Request("3", "ping", {})),
+        ('{"jsonrpc":"2.0","id":null,"method":"ping"}', Request(None, "ping", {})),
+        ('{"jsonrpc":"2.0","method":"n"}', Notification("n", {})),
+        ('{"jsonrpc":"2.0","method":"n","params":{"a":1}}', Notification("n", {"a": 1})),
+        ('{"jsonrpc":"2.0","method":"n","params":[1,2]}', Notification("n", {})),
+    ],
+)
+def test_a_message_is_read_for_what_it_is(text: str, message: object) -> None:
+    assert decode(text) == (message,)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ('{"code":-32600,"message":"bad"}', "bad (code -32600)"),
+        ('{"message":"bad"}', "bad"),
+        ('"bad"', "bad"),
+        ('{"why":1}', '{"why":1}'),
+        ("null", "null"),
+    ],
+)
+def test_an_error_is_told_in_words_whatever_its_shape(error: str, text: str) -> None:
+    assert decode(f'{{"id":"a","error":{error}}}') == (Reply("a", error=text),)
+
+
+def test_an_error_without_an_id_is_still_an_error() -> None:
+    assert decode('{"jsonrpc":"2.0","error":{"message":"bad"}}') == (Reply(None, error="bad"),)
+
+
+def test_a_null_error_beside_a_result_is_no_error() -> None:
+    assert decode('{"id":"a","result":{"x":1},"error":null}') == (Reply("a", {"x": 1}),)
+
+
+def test_an_error_wins_over_a_result() -> None:
+    assert decode('{"id":"a","result":{},"error":{"message":"no"}}') == (Reply("a", error="no"),)
+
+
+@pytest.mark.parametrize(("result", "found"), [("[1]", "list"), ('"x"', "str"), ("1", "int")])
+def test_a_result_that_is_no_object_becomes_an_error_of_that_request(
+    result: str, found: str
+) -> None:
+    (reply,) = decode(f'{{"id":"a","result":{result}}}')
+    assert reply == Reply("a", error=f"found a {found} as result, expected an object")
+
+
+def test_a_batch_is_read_in_order() -> None:
+    text = '[{"id":1,"result":{}},{"method":"n"},{"id":2,"method":"ping"}]'
+    assert decode(text) == (Reply(1, {}), Notification("n", {}), Request(2, "ping", {}))
+
+
+def test_keys_in_another_case_are_other_keys() -> None:
+    with pytest.raises(NotJsonRpcError, match="neither a request"):
+        decode('{"ID":"a","Result":{}}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Accepted",
+        "{",
+        "1",
+        "null",
+        "[1]",
+        "{}",
+        '{"id":"a"}',
+        '{"result":{}}',
+        '{"id":true,"result":{}}',
+        '{"id":{},"result":{}}',
+        '{"method":5}',
+        '{"id":"a","result":1e999}',
+        '{"id":"\ud800","result":{}}',
+        "[]",
+    ],
+)
+def test_what_is_no_message_is_refused_with_what_was_found(text: str) -> None:
+    with pytest.raises(NotJsonRpcError, match="found|neither"):
+        decode(text)
+
+
+def test_a_long_foreign_text_is_shortened_in_the_error() -> None:
+    with pytest.raises(NotJsonRpcError) as caught:
+        decode("x" * 5000)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("depth", [150, 900, 100_000])
+def test_a_message_nested_too_deep_is_refused_at_the_door(depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    with pytest.raises(NotJsonRpcError, match="nested too deep"):
+        decode(f'{{"id":"a","result":{{"x":{nested}}}}}')
+
+
+def test_a_wide_message_is_not_taken_for_a_deep_one() -> None:
+    rows = "[" + ",".join(["[[]]"] * 1000) + "]"
+    (reply,) = decode(f'{{"id":"a","result":{{"rows":{rows}}}}}')
+    assert isinstance(reply, Reply)
+    assert reply.result == {"rows": [[[]]] * 1000}
+
+
+def test_brackets_in_a_text_are_no_nesting() -> None:
+    (reply,) = decode('{"id":"a","result":{"x":"%s"}}' % ("[" * 5000))
+    assert isinstance(reply, Reply)
+    assert reply.result == {"x": "[" * 5000}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        request("init:s:1", "initialize", {"a": 1}),
+        request("list:s:1.1", "tools/list"),
+        notification("notifications/initialized"),
+        notification("notifications/cancelled", {"requestId": "call:c1"}),
+        answer(3, {}),
+        answer("3", {}),
+        refusal(3, METHOD_NOT_FOUND, "no"),
+    ],
+)
+def test_what_is_sent_is_valid_for_the_official_models(message: Json) -> None:
+    parsed: Any = official.jsonrpc_message_adapter.validate_python(message)
+    assert parsed.model_dump(by_alias=True, exclude_unset=True) == message
+
+
+@pytest.mark.parametrize("id_", [3, "3", 0, "", -1])
+def test_an_id_goes_back_as_it_came(id_: str | int) -> None:
+    sent = answer(id_, {})["id"]
+    assert sent == id_
+    assert type(sent) is type(id_)
+    assert refusal(id_, -1, "x")["id"] == id_
+
+
+def test_shorten_keeps_what_fits() -> None:
+    assert shorten("abc", 3) == "abc"
+    assert shorten("abcd", 3) == "abc…"
+
+
+def test_an_error_text_of_no_known_shape_is_its_json() -> None:
+    assert error_text(["a", 1]) == '["a",1]'

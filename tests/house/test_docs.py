@@ -1,0 +1,28 @@
+"""What the documents say is what the program does."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_the_page_of_events_is_what_the_types_say() -> None:
+    render = runpy.run_path(str(ROOT / "docs" / "generate.py"))["render"]
+    assert (ROOT / "docs" / "events.md").read_text("utf-8") == render(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    assert "readme_command test" in (ROOT / ".ci" / "run").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert len(re.findall(r"<!-- command: (chat|test) -->\n```sh\n[^\n]+\n```", readme)) == 2
