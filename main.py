@@ -1,1 +1,214 @@
-"""rxmcp."""
+"""rxmcp: chat with MCP servers, call their tools, record what happens.
+
+The composition root: reads the command line, chooses servers, sinks and prompts, runs, and gives
+the exit status. `python main.py --help` tells the rest.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from config.command_line import Shown, UsageError, read_command_line
+
+if TYPE_CHECKING:  # heavy: only a real run pays for them
+    from config.settings import Settings
+    from pipeline.assembly import Run
+    from pipeline.core.events import RunEnded
+    from pipeline.shell.prompts import PromptReader
+
+USAGE, FAILED = 2, 1
+_CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
+
+
+def run() -> None:
+    """The `rxmcp` command."""
+    sys.exit(main(sys.argv[1:], os.environ))
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Do what the command line says; the exit status."""
+    program = "rxmcp" if Path(sys.argv[0]).name.startswith("rxmcp") else "python main.py"
+    try:
+        settings = read_command_line(argv, environ, Path(".env"), program=program)
+    except Shown as shown:
+        _write(sys.stdout, str(shown))
+        return 0
+    except UsageError as exc:
+        _write(sys.stderr, f"{program}: {exc}\n")
+        return USAGE
+    from config.logs import start_logging
+
+    start_logging(settings.logs_from, settings.secrets())
+    for notice in settings.notices:
+        _write(sys.stderr, f"! {notice}\n")
+    return asyncio.run(_serve(settings) if settings.command == "serve" else _client(settings))
+
+
+async def _serve(settings: "Settings") -> int:
+    from server.options import ServerOptions
+    from server.run import ServerStartError, serve_until_cancelled
+
+    options = ServerOptions(
+        host=settings.serve_host,
+        port=settings.serve_port,
+        folder=settings.serve_folder,
+        api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+    )
+    this = asyncio.current_task()
+    assert this is not None, "inside asyncio.run"
+    caught: list[int] = []
+
+    def stop(number: int) -> None:
+        if caught:
+            os._exit(128 + number)
+        caught.append(number)
+        this.cancel()
+
+    _on_signals(stop)
+    try:
+        await serve_until_cancelled(options, log=_log_line)
+    except ServerStartError as exc:
+        return _failed(settings, USAGE, str(exc))
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        this.uncancel()
+    return 128 + caught[0]
+
+
+async def _client(settings: "Settings") -> int:
+    from pipeline.assembly import Run, first_inputs
+    from pipeline.plans import make_plan
+    from pipeline.runtime import CoreFaultError, ShutdownError
+    from pipeline.shell.targets import make_target
+    from sinks.base import SinkError
+
+    async with AsyncExitStack() as stack:
+        servers = await _servers(settings, stack)
+        key = None if settings.api_key is None else settings.api_key.get_secret_value()
+        extra = {header.name: header.value.get_secret_value() for header in settings.headers}
+        header = settings.api_key_header
+        targets = [
+            make_target(name, url, api_key=key, api_key_header=header, extra_headers=extra)
+            for name, url in servers
+        ]
+        is_chat = settings.command == "chat" and settings.prompt is None
+        is_interactive = is_chat and sys.stdin.isatty() and sys.stdout.isatty()
+        context = await _context(settings)
+        plan = make_plan(settings, servers, is_interactive=is_interactive)
+        prompts = _prompts(stack, is_interactive=is_interactive) if is_chat else None
+        client = Run(settings, plan, targets, prompts=prompts)
+        _interrupt(client)
+        try:
+            ended = await client.run(*first_inputs(settings, context))
+        except SinkError as exc:
+            return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
+        except (CoreFaultError, ShutdownError) as exc:
+            return _failed(settings, FAILED, str(exc))
+        return _ended(settings, ended)
+
+
+async def _servers(settings: "Settings", stack: AsyncExitStack) -> list[tuple[str, str]]:
+    """Names and URLs; with none given, the server that starts inside this process."""
+    from config.servers import EMBEDDED, server_names
+
+    if settings.servers:
+        names = server_names(settings.servers)
+        return list(zip(names, settings.servers, strict=True))
+    from server.options import ServerOptions
+    from server.run import serve
+
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    options = ServerOptions(api_key=key, folder=settings.serve_folder)
+    running = await stack.enter_async_context(serve(options))
+    return [(EMBEDDED, running.url)]
+
+
+async def _context(settings: "Settings") -> str:
+    """What stands on standard input beside a `-p`, if it is no terminal."""
+    if settings.prompt is None:
+        return ""
+    from pipeline.core.events import PromptSubmitted
+    from pipeline.shell.prompts import PipeReader, stdin_fd
+
+    fd = stdin_fd()
+    if fd is None or os.isatty(fd):
+        return ""
+    try:
+        context = await PipeReader(fd).read_all(patience=_CONTEXT_PATIENCE)
+    except TimeoutError:
+        return ""
+    return context.text if isinstance(context, PromptSubmitted) else ""
+
+
+def _prompts(stack: AsyncExitStack, *, is_interactive: bool) -> "PromptReader":
+    from pipeline.shell.prompts import PipeReader, stdin_fd
+    from pipeline.shell.terminal import TerminalReader
+
+    if not is_interactive:
+        return PipeReader(stdin_fd())
+    reader = TerminalReader()
+    stack.enter_context(reader.patch())
+    return reader
+
+
+def _interrupt(client: "Run") -> None:
+    """Once: the core ends the turn, or the run. Again before that is done: leave at once."""
+
+    def stop(number: int) -> None:
+        if client.is_interrupted:
+            os._exit(128 + number)
+        client.interrupt(signal.Signals(number).name)
+
+    _on_signals(stop)
+
+
+def _on_signals(stop: Callable[[int], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+
+
+def _ended(settings: "Settings", ended: "RunEnded") -> int:
+    if ended.code and settings.output_format != "text":
+        _tell_json(ended.code, ended.reason)
+    return ended.code
+
+
+def _failed(settings: "Settings", code: int, reason: str) -> int:
+    if settings.output_format != "text":
+        _tell_json(code, reason)
+    else:
+        _write(sys.stderr, f"! {reason}\n")
+    return code
+
+
+def _tell_json(code: int, reason: str) -> None:
+    import json
+
+    _write(sys.stderr, json.dumps({"error": {"code": code, "message": reason}}) + "\n")
+
+
+def _log_line(line: str) -> None:
+    _write(sys.stderr, f"{line}\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Past Python's buffers, so that a reader that has gone leaves no traceback at the exit."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody reads it: there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+if __name__ == "__main__":
+    run()

@@ -105,7 +105,7 @@ class _Given:
         if self._environ.get(variable):
             return variable
         if self._file.get(variable):
-            return f"{variable} in {shown(str(self._path))}"
+            return f"{variable} in {str(self._path)!r}"
         return FLAGS[field].name if field in FLAGS else variable
 
 
@@ -114,7 +114,7 @@ def _command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     if not words:
         return "chat", ()
     for name, command in COMMANDS.items():
-        if command.words.split(" ")[0] == words[0]:
+        if command.words and command.words.split(" ")[0] == words[0]:
             return name, words[1:]
     known = ", ".join(name for name in COMMANDS if name != "chat")
     raise UsageError(
@@ -200,6 +200,8 @@ def _explain(error: ErrorDetails, given: _Given) -> str:
             expected = "a whole number"
         case "bool_parsing":
             expected = "true or false"
+        case "string_too_short":
+            expected = "some text"
         case "literal_error":
             expected = str(limits["expected"])
         case _:

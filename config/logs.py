@@ -16,7 +16,7 @@ REDACTED = "«redacted»"
 MIN_SECRET = 4
 """A shorter value is no secret: hiding each `1` would hide the log, and tell what the `1` was."""
 
-_FORMAT = "{time:HH:mm:ss.SSS} {level.name:<7} {message}\n{exception}"
+_FORMAT = "{time:HH:mm:ss.SSS} {level.name:<7} {message}"  # loguru adds the traceback, if any
 # C0, DEL, C1, line and paragraph separators, and what turns the direction of text around.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 

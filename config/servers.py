@@ -28,8 +28,7 @@ def server_names(urls: Sequence[str]) -> tuple[str, ...]:
     names: list[str] = []
     for url, host in zip(urls, hosts, strict=True):
         is_enough = shared[host] == 1 and host not in (EMBEDDED, _LOOPBACK)
-        wished = host if is_enough else _ending(host, str(_port(url)))
-        names.append(_untaken(wished, taken))
+        names.append(_untaken(host, "" if is_enough else str(_port(url)), taken))
         taken.add(names[-1])
     return tuple(names)
 
@@ -78,13 +77,14 @@ def _is_loopback(host: str) -> bool:
         return host == _LOOPBACK or host.endswith(f".{_LOOPBACK}")
 
 
-def _ending(name: str, end: str) -> str:
-    return f"{name[: MAX_NAME - len(end) - 1].rstrip('-')}-{end}"
-
-
-def _untaken(wished: str, taken: set[str]) -> str:
-    name, number = wished, 1
+def _untaken(host: str, port: str, taken: set[str]) -> str:
+    name, number = _name(host, port), 1
     while name in taken:
         number += 1
-        name = _ending(wished, str(number))
+        name = _name(host, f"{port}-{number}".lstrip("-"))
     return name
+
+
+def _name(host: str, end: str) -> str:
+    """Cut the host, never the end."""
+    return f"{host[: MAX_NAME - len(end) - 1].rstrip('-')}-{end}" if end else host

@@ -192,6 +192,9 @@ class Settings(BaseSettings):
     post_timeout: _Tuned = _same(PostOptions, "post_timeout")
     max_body_bytes: _TunedCount = _same(PostOptions, "max_body_bytes")
     model_max_retries: _TunedCount = _same(ModelOptions, "max_retries")
+    webhook_secret: Annotated[SecretStr | None, Variable()] = Field(
+        default=None, description="whsec_…, to sign what goes to webhooks"
+    )
     webhook_timeout: _Tuned = _same(WebhookOptions, "timeout")
     webhook_attempts: _TunedCount = _same(WebhookOptions, "attempts")
     webhook_first_delay: _Tuned = _same(WebhookOptions, "first_delay")
@@ -283,6 +286,8 @@ class Settings(BaseSettings):
         found |= {value.rpartition(" ")[2] for value in found}  # the token of `Bearer token`
         if self.api_key is not None:
             found.add(self.api_key.get_secret_value())
+        if self.webhook_secret is not None:
+            found.add(self.webhook_secret.get_secret_value())
         for url in (*self.servers, *(s.target for s in self.sinks if s.kind == "webhook")):
             found |= url_secrets(url)
         return frozenset(found)

@@ -76,11 +76,11 @@ def read_dotenv(path: Path | None) -> dict[str, str]:
         return {}
     except (OSError, UnicodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
-        raise UsageError(f"cannot read {shown(str(path))}: {reason}") from exc
+        raise UsageError(f"cannot read {str(path)!r}: {reason}") from exc
     for binding in bindings:
         is_ours = binding.key is not None and binding.key in VARIABLES.values()
         if binding.error or (is_ours and binding.value is None):
-            place = f"line {binding.original.line} of {shown(str(path))}"
+            place = f"line {binding.original.line} of {str(path)!r}"
             raise UsageError(f"{place}: found no variable, expected NAME=value")
     return {
         binding.key: binding.value

@@ -65,7 +65,8 @@ class Runtime:
         self._effects = effects
         self._sinks = sinks
         self._shutdown_timeout = shutdown_timeout
-        self._mailboxes = {EFFECTS: effects.mailbox} | {s.name: s.mailbox for s in sinks}
+        self._mailboxes = [effects.mailbox, *(sink.mailbox for sink in sinks)]
+        self._puts = {EFFECTS: effects.mailbox.put} | {sink.name: sink.put for sink in sinks}
         self._fault: Exception | None = None
         self._ended: RunEnded | None = None
 
@@ -74,12 +75,14 @@ class Runtime:
 
         Raises:
             CoreFaultError: If a stage raised.
+            SinkError: If a sink could not be opened; nothing was done yet.
             ShutdownError: If a sink could not finish within `shutdown_timeout` seconds.
         """
-        writers = [
-            asyncio.create_task(sink.run(), name=f"sink {sink.name}") for sink in self._sinks
-        ]
+        writers = [asyncio.create_task(s.run(), name=f"sink {s.name}") for s in self._sinks]
         try:
+            async with asyncio.timeout(self._shutdown_timeout):
+                for sink in self._sinks:
+                    await sink.opened()
             async with asyncio.TaskGroup() as working:
                 await self._work(working)
         finally:
@@ -111,19 +114,18 @@ class Runtime:
         try:
             while self._ended is None and (item := await self._inbox.take()) is not None:
                 # Waiting here fills the inbox, which stops the sources, which stops the servers.
-                for mailbox in self._mailboxes.values():
+                for mailbox in self._mailboxes:
                     await mailbox.room()
                 head.on_next(item)
                 if self._fault is not None:
-                    raise CoreFaultError(
-                        f"at {type(item).__name__}: {self._fault}"
-                    ) from self._fault
+                    fault = f"at {type(item).__name__}: {self._fault!r}"
+                    raise CoreFaultError(fault) from self._fault
         finally:
             subscription.dispose()
 
     def _deliver(self, parcel: Parcel) -> None:
         for name in parcel.to:
-            self._mailboxes[name].put(parcel.entry)
+            self._puts[name](parcel.entry)
         if isinstance(parcel.entry.item, RunEnded):
             self._ended = parcel.entry.item
 

@@ -54,7 +54,9 @@ class SinkActor:
         self.failure: str | None = None
         self._on_failure = on_failure
         self._shutdown = shutdown
+        self._put = 0
         self._written = 0
+        self._is_open = False
         self._progress = asyncio.Condition()
 
     @property
@@ -62,10 +64,18 @@ class SinkActor:
         """The sink's name."""
         return self.sink.name
 
+    def put(self, entry: Entry) -> None:
+        """Hand over an entry; entries come in the order of their `seq`."""
+        self._put = entry.seq
+        self.mailbox.put(entry)
+
     async def run(self) -> None:
         """Own the sink from open to close; end when the mailbox is closed and empty."""
         try:
             await self.sink.open()
+            async with self._progress:
+                self._is_open = True
+                self._progress.notify_all()
             while batch := await self.mailbox.take_all():
                 await self.sink.emit(batch)
                 await self._advance(batch[-1].seq)
@@ -74,10 +84,22 @@ class SinkActor:
         finally:
             await self._close()
 
-    async def written(self, seq: int) -> None:
-        """Wait until everything up to `seq` is emitted; a sink that has failed holds up nobody."""
+    async def opened(self) -> None:
+        """Wait until the sink is open.
+
+        Raises:
+            SinkError: If it could not be opened.
+        """
         async with self._progress:
-            await self._progress.wait_for(lambda: self.failure is not None or self._written >= seq)
+            await self._progress.wait_for(lambda: self._is_open or self.failure is not None)
+        if not self._is_open:
+            raise SinkError(self.failure)
+
+    async def written(self, seq: int) -> None:
+        """Wait until all it was given up to `seq` is emitted; a failed sink holds up nobody."""
+        goal = min(seq, self._put)
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.failure is not None or self._written >= goal)
 
     async def _advance(self, seq: int) -> None:
         async with self._progress:

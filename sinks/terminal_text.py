@@ -21,6 +21,7 @@ _HARMFUL = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff]"
 )
+_KB, _MB = 1000, 1_000_000
 _BREAKS = str.maketrans({"\n": r"\n", "\t": r"\t"})
 
 
@@ -50,8 +51,6 @@ def _escape(match: re.Match[str]) -> str:
 
 def _size(text: str) -> str:
     size = len(text.encode("utf-8", "surrogatepass"))
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:  # noqa: PLR2004  the next unit
-            return f"{size:.1f} {unit}" if isinstance(size, float) else f"{size} {unit}"
-        size = size / 1000
-    return f"{size:.1f} GB"
+    if size < _KB:
+        return f"{size} B"
+    return f"{size / _KB:.1f} KB" if size < _MB else f"{size / _MB:.1f} MB"

@@ -8,7 +8,7 @@ The reader of a standard stream may be slow, stopped, or gone. So text is writte
   try to write at exit, which is where `Exception ignored … BrokenPipeError` comes from.
 
 The second holds only as long as nobody else prints to the same stream. A stand-in for a stream
-(`io.StringIO`, the proxy of prompt_toolkit) has no such buffer and gets `write` and `flush`.
+(`io.StringIO`, the proxy of prompt_toolkit) gets `write` and `flush`, in the same thread.
 """
 
 import asyncio
@@ -107,12 +107,14 @@ def _encode(piece: Piece) -> bytes:
 def _write(stream: Stream, data: bytes) -> None:
     file, label = stream
     try:
-        fd = _descriptor(file)
-        if fd is not None:
+        if not _is_real(file):
+            file.write(data.decode(file.encoding or "utf-8", "backslashreplace"))
+            file.flush()
+        elif (fd := _descriptor(file)) is not None:
             _write_all(fd, data)
         else:
-            file.write(data.decode(file.encoding or "utf-8"))
-            file.flush()
+            file.buffer.write(data)
+            file.buffer.flush()
     except BrokenPipeError as exc:
         raise SinkError(f"whoever read {label} has gone, so nothing more is written to it") from exc
     except OSError as exc:
@@ -121,10 +123,13 @@ def _write(stream: Stream, data: bytes) -> None:
         raise SinkError(f"cannot write to {label}: {exc}") from exc
 
 
+def _is_real(file: TextIO) -> bool:
+    """A stand-in is none, though it may tell the descriptor of the stream behind it."""
+    return isinstance(file, io.TextIOWrapper)
+
+
 def _descriptor(file: TextIO) -> int | None:
-    """The descriptor of a real stream; None for a stand-in, even if it tells that of another."""
-    if not isinstance(file, io.TextIOWrapper):
-        return None
+    """The descriptor of a stream; None where it is in memory."""
     try:
         return file.fileno()
     except io.UnsupportedOperation:

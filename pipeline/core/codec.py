@@ -45,6 +45,7 @@ class _Place(msgspec.Struct):
     at: str
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _encoder = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 _places = msgspec.json.Decoder(_Place)
@@ -79,7 +80,7 @@ def decode_entry(line: bytes) -> Entry:
     try:
         place = _places.decode(line)
         return Entry(place.seq, place.at, _items.decode(line))
-    except msgspec.MsgspecError as exc:
+    except _UNREADABLE as exc:
         raise NotARecordingError(f"not a line of a recording: {exc}") from exc
 
 
@@ -91,7 +92,7 @@ def decode_header(line: bytes) -> Header:
     """
     try:
         header = _headers.decode(line)
-    except msgspec.MsgspecError as exc:
+    except _UNREADABLE as exc:
         raise NotARecordingError(f"not the first line of a recording: {exc}") from exc
     if header.format != FORMAT:
         raise NotARecordingError(f"found format {header.format}, this version reads {FORMAT}")

@@ -15,10 +15,14 @@ _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def tool_result(use_id: str, ended: ToolEnded) -> Json:
-    """The `tool_result` block that answers a model's `tool_use`."""
+    """The `tool_result` block that answers a model's `tool_use`.
+
+    As the API wants it: no blank text, never empty, and with an error nothing but text.
+    """
     match ended.outcome:
         case "answered":
-            content = [to_block(block) for block in ended.content]
+            blocks = [_text(to_text(b)) if ended.is_error else to_block(b) for b in ended.content]
+            content = [block for block in blocks if not _is_blank(block)]
             if not content and ended.structured is not None:
                 content = [_text(msgspec.json.encode(ended.structured).decode())]
             if not content:
@@ -74,6 +78,10 @@ def read_content(result: Json) -> tuple[Json, ...] | None:
     if not is_list(content) or not all(is_object(item) for item in content):
         return None
     return tuple(content)
+
+
+def _is_blank(block: Json) -> bool:
+    return block["type"] == "text" and not block["text"].strip()
 
 
 def _text(text: str) -> Json:

@@ -13,6 +13,7 @@ import msgspec
 from pipeline.core.events import Json
 
 Messages: TypeAlias = tuple[Json, ...]
+_THINKING = ("thinking", "redacted_thinking")
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -23,22 +24,27 @@ class Conversation(msgspec.Struct, frozen=True):
 
     def with_user(self, *content: Json) -> "Conversation":
         """Say something as the user; after a turn that was cut off it joins what was said there."""
-        if self.messages and self.messages[-1]["role"] == "user":
-            joined = (*self.messages[-1]["content"], *content)
-            return self._ending(self.messages[:-1], {"role": "user", "content": list(joined)})
-        return self._ending(self.messages, {"role": "user", "content": list(content)})
+        return self._with("user", content)
 
     def with_assistant(self, content: Sequence[Json]) -> "Conversation":
-        """Keep what the model said, as it said it; an empty answer is not kept."""
-        if not content:
-            return self
-        return self._ending(self.messages, {"role": "assistant", "content": list(content)})
+        """Keep what the model said, as it said it; after a pause it joins what was said before.
+
+        An empty answer is not kept, nor is thinking that led to nothing: the API refuses both.
+        """
+        while content and content[-1].get("type") in _THINKING:
+            content = content[:-1]
+        return self._with("assistant", content) if content else self
 
     def as_sent(self) -> "Conversation":
         """All of it has been put into a request."""
         return Conversation(self.messages, len(self.messages))
 
-    def _ending(self, earlier: Messages, last: Json) -> "Conversation":
+    def _with(self, role: str, content: Sequence[Json]) -> "Conversation":
+        earlier = self.messages
+        if earlier and earlier[-1]["role"] == role:
+            content = (*earlier[-1]["content"], *content)
+            earlier = earlier[:-1]
+        last: Json = {"role": role, "content": list(content)}
         return Conversation((*earlier, last), min(self.sent, len(earlier)))
 
 

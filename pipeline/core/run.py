@@ -35,7 +35,7 @@ NO_CONNECTION: Final = 4
 TOOL_ERROR: Final = 5
 MODEL_FAILED: Final = 7
 LIMIT_REACHED: Final = 8
-_SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+_SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGPIPE": 141}
 _STOPS = {
     "end_turn": DONE,
     "refusal": FAILED,

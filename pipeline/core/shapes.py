@@ -24,14 +24,17 @@ def is_nested_too_deep(text: str, values: Sequence[Any]) -> bool:
     """Do these values, read from `text`, go deeper than `MAX_DEPTH`?"""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
-    level = [value for value in values if isinstance(value, dict | list)]
+    level = _nested(values)
     for _ in range(MAX_DEPTH):
-        level = [child for value in level for child in _children(value)]
+        level = [
+            child
+            for value in level
+            for child in _nested(list(value.values()) if is_object(value) else value)
+        ]
         if not level:
             return False
     return True
 
 
-def _children(value: Any) -> list[Any]:
-    members = value.values() if is_object(value) else value
-    return [member for member in members if isinstance(member, dict | list)]
+def _nested(values: Sequence[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, dict | list)]

@@ -9,9 +9,10 @@ the prefix that a model's cache lives on stays the same from turn to turn.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from itertools import count
 from typing import Any, TypeAlias
 
 import msgspec
@@ -90,12 +91,14 @@ def with_aliases(tools: Sequence[Tool], taken: set[str]) -> tuple[Tool, ...]:
     plain = [f"mcp__{tool.server}__{tool.name}" for tool in tools]
     safe = [_UNSAFE.sub("_", name) for name in plain]
     counts = Counter(safe)
-    aliases: list[str] = []
-    for true_name, alias in zip(plain, safe, strict=True):
-        is_doubtful = alias in taken or counts[alias] > 1 or len(alias) > MAX_ALIAS
-        aliases.append(_digested(alias, true_name) if is_doubtful or alias != true_name else alias)
-    pairs = zip(tools, aliases, strict=True)
-    return tuple(replace(tool, alias=alias) for tool, alias in pairs)
+    used = set(taken)
+    named: list[Tool] = []
+    for tool, true_name, alias in zip(tools, plain, safe, strict=True):
+        is_clear = alias == true_name and counts[alias] == 1 and len(alias) <= MAX_ALIAS
+        is_free = is_clear and alias not in used
+        named.append(replace(tool, alias=alias if is_free else _digested(alias, tool, used)))
+        used.add(named[-1].alias)
+    return tuple(named)
 
 
 def is_allowed(tool: Tool, allowed: Sequence[str], disallowed: Sequence[str]) -> bool:
@@ -145,9 +148,15 @@ def _told(server: str, problems: Sequence[str]) -> tuple[Problem, ...]:
     return (Problem(where=server, detail=f"in the tool list: {problems[0]}{more}"),)
 
 
-def _digested(alias: str, true_name: str) -> str:
-    digest = sha256(true_name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{alias[: MAX_ALIAS - len(digest) - 1]}_{digest}"
+def _digested(alias: str, tool: Tool, used: Set[str]) -> str:
+    """The alias with a digest of server and tool: `a` with `b__c` is not `a__b` with `c`.
+
+    Only a tool that was named after another's digest is in the way of the first attempt.
+    """
+    names = (f"{tool.server}\0{tool.name}\0{attempt}" for attempt in count())
+    digests = (sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8] for name in names)
+    candidates = (f"{alias[: MAX_ALIAS - len(d) - 1]}_{d}" for d in digests)
+    return next(candidate for candidate in candidates if candidate not in used)
 
 
 def _difference(server: str, before: Sequence[Tool], now: Sequence[Tool]) -> ToolsChanged:

@@ -113,7 +113,9 @@ class ClaudeModel:
         self._address = f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
         return client
 
-    async def _answer(self, command: CallModel, push: Push, room: Room) -> "_Last":
+    async def _answer(
+        self, command: CallModel, push: Push, room: Room
+    ) -> ModelFinished | ModelFailed:
         deadline = ModelDeadline(self._options)
         _current.set(deadline)
         try:
@@ -240,8 +242,6 @@ class ClaudeModel:
     def _foreign(self, exc: BaseException) -> str:
         return foreign(str(exc), self._secrets)
 
-
-_Last = ModelFinished | ModelFailed
 
 _SET_KEY = (
     "set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN); for a local "

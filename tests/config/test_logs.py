@@ -13,13 +13,21 @@ from config.logs import REDACTED, harmless, redact, start_logging
 SECRET = "s3cr3t/value+1"
 
 
+class Lines:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._text = ""
+
+    def getvalue(self) -> str:
+        self._text += self._capsys.readouterr().err
+        return self._text
+
+
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    written = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", written)
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    yield written
+    yield Lines(capsys)
     logger.remove()
     logger.configure(patcher=lambda _: None)
     root.handlers[:] = handlers
@@ -30,7 +38,7 @@ def fail() -> None:
     raise ValueError(f"the key {SECRET} is \x1b[31mbad")
 
 
-def test_a_message_is_one_short_line_with_time_and_level(lines: io.StringIO) -> None:
+def test_a_message_is_one_short_line_with_time_and_level(lines: Lines) -> None:
     start_logging("WARNING")
     logger.warning("trouble")
     time, level, text = lines.getvalue().split()
@@ -38,21 +46,21 @@ def test_a_message_is_one_short_line_with_time_and_level(lines: io.StringIO) -> 
     assert lines.getvalue().endswith("trouble\n")
 
 
-def test_what_is_below_the_level_is_not_written(lines: io.StringIO) -> None:
+def test_what_is_below_the_level_is_not_written(lines: Lines) -> None:
     start_logging("WARNING")
     logger.info("not this")
     logging.getLogger("other").info("nor this")
     assert lines.getvalue() == ""
 
 
-def test_secrets_and_control_characters_of_a_message_are_hidden(lines: io.StringIO) -> None:
+def test_secrets_and_control_characters_of_a_message_are_hidden(lines: Lines) -> None:
     start_logging("DEBUG", [SECRET])
     logger.info("found {!s} and\r\nmore\x1b]0;title\x07", SECRET)
     assert SECRET not in lines.getvalue()
     assert lines.getvalue().endswith(rf"found {REDACTED} and\x0d\x0amore\x1b]0;title\x07" + "\n")
 
 
-def test_a_traceback_has_lines_but_no_secret_and_no_escape(lines: io.StringIO) -> None:
+def test_a_traceback_has_lines_but_no_secret_and_no_escape(lines: Lines) -> None:
     start_logging("DEBUG", [SECRET])
     try:
         fail()
@@ -64,7 +72,7 @@ def test_a_traceback_has_lines_but_no_secret_and_no_escape(lines: io.StringIO) -
     assert "\x1b" not in lines.getvalue()
 
 
-def test_logs_of_libraries_take_the_same_road(lines: io.StringIO) -> None:
+def test_logs_of_libraries_take_the_same_road(lines: Lines) -> None:
     start_logging("INFO", [SECRET])
     library = logging.getLogger("library")
     library.info("key %s {braces}", SECRET)
@@ -80,7 +88,7 @@ def test_logs_of_libraries_take_the_same_road(lines: io.StringIO) -> None:
     assert SECRET not in text
 
 
-def test_starting_again_starts_over(lines: io.StringIO) -> None:
+def test_starting_again_starts_over(lines: Lines) -> None:
     start_logging("DEBUG")
     start_logging("WARNING")
     logger.warning("once")
@@ -89,7 +97,7 @@ def test_starting_again_starts_over(lines: io.StringIO) -> None:
 
 
 def test_standard_error_is_looked_up_at_each_line(
-    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_logging("WARNING")
     other = io.StringIO()

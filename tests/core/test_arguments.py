@@ -54,6 +54,7 @@ TYPED = of(
         ("s=", {"s": ""}),
         ("s=[1]", {"s": "[1]"}),
         ("s=a=b", {"s": "a=b"}),
+        ("s='\"x\"' maybe='\"x\"'", {"s": '"x"', "maybe": "x"}),
         ("s=é\u202e", {"s": "é\u202e"}),
         # quotes as in a shell
         ('s="two words"', {"s": "two words"}),

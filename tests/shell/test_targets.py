@@ -97,7 +97,7 @@ def test_what_is_no_http_url_is_refused_without_quoting_it(url: str) -> None:
         with pytest.raises(ValueError, match="expected http://HOST") as caught:
             use(url)
         assert KEY not in str(caught.value)
-        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def object_of(*items: Item, session: str = "") -> object:
     out = io.StringIO()
     sink = JsonSink(out, session=session)
     await sink.open()
-    await sink.emit([entry for entry in entries(*items) if sink.wants(entry.item)])
+    await sink.emit(entries(*items))
     await sink.close()
     assert out.getvalue().count("\n") == 1
     return json.loads(out.getvalue())
@@ -155,6 +155,12 @@ async def test_a_cost_that_is_not_known_for_all_calls_is_not_told() -> None:
 async def test_a_run_that_was_cut_off_has_no_exit_code() -> None:
     got = await object_of(AnswerCompleted(text="one", turns=1))
     assert got == {**EMPTY, "result": "one", "turns": 1, "stop": "end_turn", "exit_code": None}
+
+
+def test_only_what_the_object_is_made_of_is_wanted() -> None:
+    sink = JsonSink(io.StringIO())
+    assert sink.wants(RunEnded(code=0))
+    assert not sink.wants(AnswerDelta(text="x"))
 
 
 async def test_nothing_is_written_before_the_end() -> None:

@@ -140,6 +140,8 @@ class Wire:
                 self.requests.append(request)
                 await self._tell()
                 await self._play(script, peer)
+        except asyncio.CancelledError:
+            self.cuts += 1  # by `stop`; asyncio would log it as a fault if it went further
         except ConnectionError:
             self.cuts += 1  # the client went away: often the very thing under test
         except Exception as exc:  # noqa: BLE001  told when the server stops

@@ -1,0 +1,199 @@
+"""Puts a run together: which sources, stages, effects and sinks, and who closes what.
+
+The only place that knows all the parts. It decides nothing about a session: that is the core's.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+from loguru import logger
+from reactivex import Observable
+
+from config.settings import Settings
+from operators.fail_when import fail_when
+from operators.heartbeat import heartbeat
+from operators.retry_with_backoff import retry_with_backoff
+from pipeline.core.codec import Entry, Header
+from pipeline.core.events import (
+    CallSubmitted,
+    Input,
+    InputEnded,
+    PromptCancelled,
+    PromptSubmitted,
+    RunEnded,
+    RunStarted,
+    SinkFailed,
+    StreamLost,
+)
+from pipeline.core.plan import Plan
+from pipeline.graph import stages
+from pipeline.mailbox import Mailbox
+from pipeline.outputs import make_sinks
+from pipeline.plans import version
+from pipeline.runtime import EFFECTS, Runtime, is_command
+from pipeline.shell import streams
+from pipeline.shell.claude import ClaudeModel
+from pipeline.shell.coroutine import Spawn
+from pipeline.shell.direct import DirectModel
+from pipeline.shell.effects import Effects, Prompts
+from pipeline.shell.http import make_post_session, make_stream_session
+from pipeline.shell.http_post import Outbox
+from pipeline.shell.http_sse import StreamItem
+from pipeline.shell.models import Model, Models
+from pipeline.shell.streams import Seams, Streams
+from pipeline.shell.targets import Target
+from pipeline.shell.timers import Timers
+from sinks.base import Sink, SinkActor
+from sinks.jsonl import JsonlSink
+
+
+def now() -> str:
+    """RFC 3339, UTC, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Run:
+    """One run of the client: made from settings, fed from outside by `put`, run once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        targets: Sequence[Target],
+        *,
+        prompts: Prompts | None,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._targets = targets
+        self._prompts = prompts
+        self._is_interrupted = False
+        self._inbox: Mailbox[Input] = Mailbox(settings.mailbox)
+        header = Header(rxmcp=version(), session=secrets.token_hex(8), at=now(), plan=plan)
+        self._sinks = [self._actor(sink) for sink in make_sinks(settings, header, self._tell)]
+
+    @property
+    def is_interrupted(self) -> bool:
+        """An `interrupt` is still under way."""
+        return self._is_interrupted
+
+    def interrupt(self, signal: str) -> None:
+        """Have the core end what is under way, be it the turn or the run."""
+        self._is_interrupted = True
+        self._inbox.put(PromptCancelled(signal=signal))
+
+    async def read(self) -> Input:
+        """The next prompt: when one is asked for, nothing is under way any more."""
+        self._is_interrupted = False
+        assert self._prompts is not None, "only a run with prompts asks for one"
+        return await self._prompts.read()
+
+    async def run(self, *inputs: Input) -> RunEnded:
+        """Start with these inputs and run to the end.
+
+        Raises:
+            SinkError: If a sink could not be opened.
+            CoreFaultError, ShutdownError: As `Runtime.run`.
+        """
+        for item in (RunStarted(), *inputs):
+            self._inbox.put(item)
+        async with AsyncExitStack() as stack:
+            effects = await self._effects(stack)
+            targets = {EFFECTS: is_command} | {sink.name: sink.sink.wants for sink in self._sinks}
+            chain = stages(self._plan, targets, now=now)
+            return await Runtime(chain, self._inbox, effects=effects, sinks=self._sinks).run()
+
+    async def _effects(self, stack: AsyncExitStack) -> Effects:
+        settings, inbox = self._settings, self._inbox
+        stream_http = await stack.enter_async_context(make_stream_session())
+        post_http = await stack.enter_async_context(make_post_session())
+        model = _model(settings)
+        stack.push_async_callback(model.close)
+
+        def make_stream(target: Target, seams: Seams) -> Observable[StreamItem | StreamLost]:
+            source = streams.connection(
+                target,
+                http=stream_http,
+                options=settings.stream,
+                spawn=seams.spawn,
+                room=seams.room,
+                now=time.time,
+            )
+            return source.pipe(
+                fail_when(seams.kicks),
+                heartbeat(settings.heartbeat, suspended=seams.suspended),
+                retry_with_backoff(
+                    settings.retry,
+                    is_fatal=streams.is_fatal,
+                    wish=streams.wish,
+                    announce=streams.announce(target.name),
+                    is_healthy=streams.is_healthy,
+                    jitter=random.random,
+                ),
+            )
+
+        return Effects(
+            Mailbox[Entry](settings.mailbox),
+            streams=Streams(self._targets, make_stream, put=inbox.put, room=inbox.room),
+            outboxes={
+                target.name: Outbox(target, post_http, settings.post, put=inbox.put)
+                for target in self._targets
+            },
+            timers=Timers(inbox.put),
+            models=partial(_models, model, inbox),
+            prompts=None if self._prompts is None else self,
+            put=inbox.put,
+            is_written=self._is_written,
+        )
+
+    async def _is_written(self, seq: int) -> None:
+        """Before anything is done: recordings have it, and the screen shows what led to it."""
+        for sink in self._sinks:
+            if isinstance(sink.sink, JsonlSink) or self._plan.interactive:
+                await sink.written(seq)
+
+    def _actor(self, sink: Sink) -> SinkActor:
+        mailbox = Mailbox[Entry](self._settings.mailbox)
+        return SinkActor(sink, mailbox, on_failure=self._on_sink_failure)
+
+    def _on_sink_failure(self, sink: str, reason: str) -> None:
+        self._tell(sink, reason)
+        if all(other.failure is not None for other in self._sinks):
+            # Nobody is left who would hear an answer.
+            self._inbox.put(PromptCancelled(signal="SIGPIPE"))
+
+    def _tell(self, sink: str, words: str) -> None:
+        if self._inbox.is_closed:
+            logger.error("sink {}: {}", sink, words)
+        else:
+            self._inbox.put(SinkFailed(sink=sink, reason=words))
+
+
+def first_inputs(settings: Settings, context: str = "") -> tuple[Input, ...]:
+    """What a run begins with: nothing in a chat, else its one wish; `context` goes below it."""
+    match settings.command:
+        case "call":
+            call = CallSubmitted(tool=settings.call_tool, arguments=settings.call_text)
+            return call, InputEnded()
+        case "tools":
+            return (InputEnded(),)
+        case _ if settings.prompt is not None:
+            text = f"{settings.prompt}\n\n{context}" if context else settings.prompt
+            return PromptSubmitted(text=text), InputEnded()
+        case _:
+            return ()
+
+
+def _model(settings: Settings) -> Model:
+    if settings.model == "direct":
+        return DirectModel()
+    return ClaudeModel(settings.model_options, system_prompt=settings.system_prompt)
+
+
+def _models(model: Model, inbox: Mailbox[Input], spawn: Spawn) -> Models:
+    return Models(model, push=inbox.put, room=inbox.room, spawn=spawn)

@@ -1,0 +1,54 @@
+"""From settings to the plan of a run: what the core may know, without secrets."""
+
+from collections.abc import Sequence
+from importlib import metadata
+
+from config.servers import plain_url
+from config.settings import Settings
+from pipeline.core.plan import Goal, Plan, Price, ServerPlan
+
+
+def version() -> str:
+    """The version of this program, `0` where it was never installed."""
+    try:
+        return metadata.version("rxmcp")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def make_plan(
+    settings: Settings, servers: Sequence[tuple[str, str]], *, is_interactive: bool
+) -> Plan:
+    """The plan for named servers (name, URL): what the core is to do, and its limits."""
+    price = settings.model_price
+    return Plan(
+        goal=_goal(settings),
+        servers=tuple(
+            ServerPlan(name=name, url=plain_url(url), dialect=settings.dialect)
+            for name, url in servers
+        ),
+        model=settings.model,
+        system_prompt=settings.system_prompt,
+        client_version=version(),
+        interactive=is_interactive,
+        ignore_tool_error=settings.ignore_tool_error,
+        allowed_tools=settings.allowed_tools,
+        disallowed_tools=settings.disallowed_tools,
+        max_turns=settings.max_turns,
+        max_budget_usd=settings.max_budget_usd,
+        price=None if price is None else Price(**price.model_dump()),
+        start_timeout=settings.start_timeout,
+        connect_timeout=settings.connect_timeout,
+        call_timeout=settings.call_timeout,
+        call_timeout_max=settings.call_timeout_max,
+    )
+
+
+def _goal(settings: Settings) -> Goal:
+    match settings.command:
+        case "tools":
+            return "tools"
+        case "call":
+            return "call"
+        case _:
+            return "chat" if settings.prompt is None else "prompt"
