@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # heavy: only a real run pays for them
     from pipeline.shell.prompts import PromptReader
 
 USAGE, FAILED = 2, 1
+_DIRECT = """\
+= no model is set: `direct` takes `tool key=value …`, and `help` lists the tools
+  for Claude set ANTHROPIC_API_KEY; for a local model ANTHROPIC_BASE_URL and --model NAME
+"""
 _CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
 
 
@@ -100,6 +104,8 @@ async def _client(settings: "Settings") -> int:
         is_chat = settings.command == "chat" and settings.prompt is None
         is_interactive = is_chat and sys.stdin.isatty() and sys.stdout.isatty()
         context = await _context(settings)
+        if is_interactive and settings.model == "direct" and not settings.quiet:
+            _write(sys.stderr, _DIRECT)
         plan = make_plan(settings, servers, is_interactive=is_interactive)
         prompts = _prompts(stack, is_interactive=is_interactive) if is_chat else None
         client = Run(settings, plan, targets, prompts=prompts)

@@ -151,6 +151,7 @@ class WebhookSink:
         try:
             await asyncio.wait([self._sender], timeout=self._options.drain)
         finally:
+            self._sender.cancel()
             await asyncio.wait([self._sender])
             await self._http.close()
         self._untold += self._in_hand + len(self._waiting)

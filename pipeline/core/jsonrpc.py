@@ -112,8 +112,8 @@ def _message(wire: _Wire, text: str) -> Message:
         case _Wire(method=str() as method, id=id_):
             return Request(_known(id_), method, params)
         # Some servers send both members always, and `null` in the one that does not apply.
-        case _Wire(error=error, result=result, id=id_) if (
-            error is not UNSET and (error is not None or result is UNSET)
+        case _Wire(error=error, result=result, id=id_) if error is not UNSET and (
+            error is not None or result is UNSET
         ):
             return Reply(_known(id_), error=error_text(error))
         case _Wire(result=result, id=id_) if result is not UNSET and id_ is not UNSET:

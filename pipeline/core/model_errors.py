@@ -36,6 +36,8 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,15}(\.\d*)?")
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # shorter ones, such as "ollama", would take words out of every text
 _OK = 200
 _CLIENT_ERRORS = range(400, 500)
 _SERVER_ERRORS = range(500, 600)
@@ -93,6 +95,13 @@ def foreign(text: str, secrets: Collection[str] = ()) -> str:
     """Text from outside, quoted for an error: no secret, no control character, never long."""
     text = " ".join(redacted(text, secrets).split())
     return repr(text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}…")
+
+
+def secrets_in(headers: Mapping[str, Any]) -> tuple[str, ...]:
+    """What must never be told of our own headers, in case a server tells it to us."""
+    values = [str(value) for name, value in headers.items() if _SECRET_HEADER.search(name)]
+    words = [word for value in values for word in (value, value.split(" ")[-1])]
+    return tuple(word for word in words if len(word) >= _SHORTEST_SECRET)
 
 
 def redacted(text: str, secrets: Collection[str]) -> str:

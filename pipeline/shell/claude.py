@@ -8,7 +8,6 @@ helper on top of them 104 µs.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
@@ -20,7 +19,7 @@ from loguru import logger
 from config.options import ModelOptions
 from pipeline.core.commands import CallModel
 from pipeline.core.events import Json, ModelFailed, ModelFinished, Tool
-from pipeline.core.model_errors import Failure, asked_wait, foreign, redacted, refused
+from pipeline.core.model_errors import Failure, asked_wait, foreign, redacted, refused, secrets_in
 from pipeline.core.model_stream import BrokenTurnError, ErrorEventError, ModelTurn
 from pipeline.core.sse import SseComment, SseParser, SseTooLargeError
 from pipeline.shell.model_deadline import ModelDeadline
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 _CONNECT = 10.0
 _DRAIN = 0.25
 _CLOSE = 2.0
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
-_SHORTEST_SECRET = 8
 _ERRORS = 400
 
 
@@ -109,7 +106,7 @@ class ClaudeModel:
                 follow_redirects=False, event_hooks={"response": [_note_refusal]}
             ),
         )
-        self._secrets = tuple(_secrets(client.default_headers))
+        self._secrets = secrets_in(client.default_headers)
         self._address = f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
         return client
 
@@ -292,10 +289,3 @@ async def _close(stream: "AsyncStream[RawMessageStreamEvent]") -> None:
             await stream.close()
     except Exception as exc:  # noqa: BLE001  what the stream said stands, however it closes
         logger.debug("= model stream did not close: {}", type(exc).__name__)
-
-
-def _secrets(headers: Mapping[str, Any]) -> list[str]:
-    """What must never be told, in case a server tells it to us."""
-    values = [str(value) for name, value in headers.items() if _SECRET_HEADER.search(name)]
-    words = [word for value in values for word in (value, value.split(" ")[-1])]
-    return [word for word in words if len(word) >= _SHORTEST_SECRET]

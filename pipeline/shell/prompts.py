@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import re
 import stat
 import sys
 from typing import Protocol, TypeAlias
@@ -17,6 +18,7 @@ MAX_CHARS = 1_000_000
 _CHUNK = 64 * 1024
 _MAX_BYTES_PER_CHAR = 4
 _CONTINUATION = bytes(range(0x80, 0xC0))
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -48,7 +50,7 @@ def to_prompt(text: str, *, max_chars: int, repaired: bool = False) -> PromptEve
         return PromptRejected(reason="found an empty prompt, expected some text")
     if len(text) > max_chars:
         return _too_long(len(text), max_chars)
-    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    whole = _SURROGATE.sub("\ufffd", text)
     return PromptSubmitted(text=whole, repaired=repaired or whole != text)
 
 

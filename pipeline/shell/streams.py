@@ -217,8 +217,7 @@ class _Stream:
 
     def end(self, exc: Exception) -> None:
         """Over, for this reason."""
-        if not self._is_over:
-            self._on_next(announce(self.server)(exc, None, 0))
+        self._on_next(announce(self.server)(exc, None, 0))
 
     def dispose(self) -> None:
         """Over, and nothing is told."""

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.model_errors import asked_wait, foreign, refused
+from pipeline.core.model_errors import asked_wait, foreign, refused, secrets_in
 
 
 def api(kind: str, message: str = "m") -> dict[str, Any]:
@@ -88,3 +88,18 @@ def test_a_secret_is_removed_before_the_text_is_cut() -> None:
 )
 def test_a_wait_may_be_seconds_or_a_date(headers: dict[str, str], seconds: float | None) -> None:
     assert asked_wait(headers, 40.0) == seconds
+
+
+def test_the_secrets_are_the_values_of_headers_that_tell_who_we_are() -> None:
+    headers = {
+        "Authorization": "Bearer sk-ant-1234",
+        "X-Proxy-Token": "hidden-value",
+        "X-Api-Key": "ollama",
+        "User-Agent": "AsyncAnthropic/Python",
+    }
+    assert secrets_in(headers) == (
+        "Bearer sk-ant-1234",
+        "sk-ant-1234",
+        "hidden-value",
+        "hidden-value",
+    )

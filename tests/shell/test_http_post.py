@@ -464,6 +464,7 @@ async def test_a_body_task_that_never_ran_is_answered_and_its_response_closed() 
         answers = Answers()
         async with running(wire.url, answers) as (outbox, task):
             read, before, has_begun = outbox._read, asyncio.all_tasks(), False
+            kept: list[Any] = []  # else the garbage collector would close the response for us
 
             async def body(letter: Any) -> None:
                 nonlocal has_begun
@@ -475,6 +476,7 @@ async def test_a_body_task_that_never_ran_is_answered_and_its_response_closed() 
                     made.cancel()
 
             def read_and_cancel(letter: Any) -> Coroutine[Any, Any, None]:
+                kept.append(letter.response)
                 asyncio.get_running_loop().call_soon(cancel_all)  # ahead of the task's first step
                 return body(letter)
 

@@ -68,8 +68,8 @@ def _pinging(seconds: float, every: float) -> Stream:
 
 
 async def test_pings_keep_a_slow_model_alive() -> None:
-    options = OPTIONS.model_copy(update={"silence": 0.5})
-    pushed, _ = await ask(lambda _: _pinging(1.0, 0.1), options)
+    options = OPTIONS.model_copy(update={"silence": 1.0})
+    pushed, _ = await ask(lambda _: _pinging(2.0, 0.1), options)
     assert isinstance(pushed[-1], ModelFinished), pushed[-1]
 
 
@@ -91,19 +91,19 @@ async def test_a_long_tool_input_counts_as_words() -> None:
             loop_parts.extend([gate, piece])
         return Stream([*loop_parts, block_stop(0), *end("tool_use")])
 
-    options = OPTIONS.model_copy(update={"first_token": 0.8, "silence": 0.8})
+    options = OPTIONS.model_copy(update={"first_token": 1.0, "silence": 1.0})
     pushed, _ = await ask(script, options)
     assert isinstance(pushed[-1], ModelFinished), pushed[-1]
 
 
 async def test_the_time_that_we_make_the_model_wait_is_not_its_silence() -> None:
-    options = OPTIONS.model_copy(update={"first_token": 0.3, "silence": 0.3})
+    options = OPTIONS.model_copy(update={"first_token": 0.6, "silence": 0.6})
     pushed: list[ModelEvent] = []
 
     async def room() -> None:
         if len(pushed) == 1:
             waited = asyncio.Event()
-            asyncio.get_running_loop().call_later(0.8, waited.set)
+            asyncio.get_running_loop().call_later(1.0, waited.set)
             await waited.wait()
 
     async with MessagesApi([turn(say("hello there"))]) as api:

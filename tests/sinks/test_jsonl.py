@@ -363,6 +363,8 @@ async def test_a_file_closes_only_after_a_write_whose_caller_was_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await emitting
     closing = asyncio.create_task(sink.close())
+    done, _ = await asyncio.wait([closing], timeout=0.1)
+    assert not done
     may_go_on.set()
     await closing
     assert decode_entry(path.read_bytes().splitlines()[1]) == STARTED

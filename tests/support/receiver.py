@@ -18,12 +18,16 @@ from aiohttp import web
 
 
 class Answer(NamedTuple):
-    """`hangs`: no answer. `drops`: the connection is reset. `endless`: the body never ends."""
+    """`hangs`: no answer. `drops`: the connection is reset. `stalls`: the body stops in the middle.
+
+    `endless`: the body never stops.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = {}
     hangs: bool = False
     drops: bool = False
+    stalls: bool = False
     endless: bool = False
 
 
@@ -111,13 +115,16 @@ class Receiver:
             request.transport.abort()
         if answer.hangs:
             await self._stopping.wait()
-        if answer.endless:
-            return await self._endless(request, answer)
+        if answer.endless or answer.stalls:
+            return await self._half_answer(request, answer)
         return web.Response(status=answer.status, headers=answer.headers)
 
-    async def _endless(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+    async def _half_answer(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await response.prepare(request)
+        await response.write(b"x")
+        if answer.stalls:
+            await self._stopping.wait()
         try:
             while not self._stopping.is_set():
                 await response.write(b"x" * 8192)

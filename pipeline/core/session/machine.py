@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.commands import Close, Open, Passing, StartTimer, StopTimer
+from pipeline.core.commands import Open, Passing, StartTimer, StopTimer
 from pipeline.core.events import (
     FrameReceived,
     PostAnswered,
@@ -29,9 +29,18 @@ from pipeline.core.events import (
 from pipeline.core.plan import Plan
 from pipeline.core.session import seed, sse
 from pipeline.core.session.endpoint import EndpointRefusedError, resolve, session_id_in
-from pipeline.core.session.state import Move, Outputs, Session, await_step, start_over
+from pipeline.core.session.state import (
+    Move,
+    Outputs,
+    Session,
+    await_step,
+    give_up,
+    is_accepted,
+    start_over,
+)
 
 START = "start"
+_EARLY = ("closed", "opened", "deciding")
 _UNAUTHORIZED = (401, 403)
 _NOT_FOUND = 404
 
@@ -64,7 +73,9 @@ def step(state: SessionsState, item: Passing) -> Step:
             return _settle(state, item, is_time_up=True)
         case TimerFired(id=id_) if id_.startswith(("session:", "grace:")):
             kind, _, server = id_.partition(":")
-            return _move(state, server, item, _on_timer(state, server, kind))
+            if server in state.sessions:
+                return _move(state, server, item, _on_timer(state, server, kind))
+            return state, (item,)
         case StreamOpened(server=server) | StreamLost(server=server) | FrameReceived(server=server):
             if server in state.sessions:
                 return _move(state, server, item, _on_stream(state, server, item))
@@ -115,15 +126,16 @@ def _on_stream(
             return fresh, (await_step(fresh, plan),)
         case StreamLost(reason=reason, retry_in=retry_in):
             stops = (StopTimer(id=session.timer), StopTimer(id=session.grace))
-            was_ready = session.phase == "ready"
+            was_told = session.is_told
             session = replace(
                 session,
                 phase="closed" if retry_in is not None else "failed",
                 route=None,
                 is_listing=False,
+                is_told=False,
             )
             closed = SessionClosed(server=server, reason=reason, retry_in=retry_in)
-            return session, (*stops, closed) if was_ready else stops
+            return session, (*stops, closed) if was_told else stops
         case FrameReceived(event="endpoint"):
             return _on_endpoint(session, plan, item)
         case FrameReceived(event="tools") if session.wish != "sse":
@@ -133,9 +145,9 @@ def _on_stream(
             return session, (_unexpected(session, item),)
         case FrameReceived(event="result") if _is_seed(session):
             return seed.on_result(session, item.data)
-        case FrameReceived(event="error") if _is_seed(session) or session.route is None:
+        case FrameReceived(event="error") if _is_seed(session) or session.phase in _EARLY:
             return seed.on_error(session, item.data)
-        case FrameReceived() if sse.is_frame_of(item) and session.route is not None:
+        case FrameReceived() if sse.is_frame_of(item) and _is_sse(session):
             # Empty data is how some servers keep the line open.
             return sse.on_message(session, plan, item.data) if item.data else (session, ())
         case FrameReceived():
@@ -148,7 +160,7 @@ def _on_endpoint(session: Session, plan: Plan, frame: FrameReceived) -> Move:
     try:
         url = resolve(session.url, frame.data)
     except EndpointRefusedError as exc:
-        return replace(session, phase="closed"), (Close(server=session.server, reason=str(exc)),)
+        return give_up(session, str(exc))
     session_id = session_id_in(url)
     route = Route(server=session.server, url=url, dialect="sse", session_id=session_id)
     session = replace(session, route=route, session_id=session_id, phase="deciding")
@@ -183,24 +195,25 @@ def _on_timer(state: SessionsState, server: str, kind: str) -> Move:
 
 def _on_posted(state: SessionsState, server: str, item: PostAnswered) -> Move:
     session = state.sessions[server]
-    is_refused = item.status is None or item.status >= 400  # noqa: PLR2004  (RFC 9110, 15.5)
-    if not is_refused:
+    if is_accepted(item.status):
         # Some servers answer a POST with the message itself instead of 202.
         if not item.body or session.route is None:
             return session, ()
         if _is_seed(session):
-            return seed.on_body(session, item.body)
-        return sse.on_body(session, state.plan, item.body)
+            return seed.on_body(session, item)
+        return sse.on_body(session, state.plan, item)
     if not sse.owns(session, item.id):
         if item.status == _NOT_FOUND and session.phase == "ready":
             return start_over(session, "the server does not know the session any more (HTTP 404)")
+        return session, ()
+    if _is_seed(session):
+        # Its `tools` came after we had lost patience: how it takes an `initialize` says nothing.
         return session, ()
     what = item.id.partition(":")[0]
     why = item.reason if item.status is None else f"HTTP {item.status} {item.body[:200]}".strip()
     reason = f"the message {what!r} could not be delivered: {why}"
     if item.status in _UNAUTHORIZED:
-        close = Close(server=server, reason=reason, status=item.status)
-        return replace(session, phase="closed"), (close,)
+        return give_up(session, reason, item.status)
     if sse.is_step(session, item.id):
         return start_over(session, reason)
     if session.is_listing and what == "list":
@@ -210,6 +223,10 @@ def _on_posted(state: SessionsState, server: str, item: PostAnswered) -> Move:
 
 def _is_seed(session: Session) -> bool:
     return session.route is not None and session.route.dialect == "seed"
+
+
+def _is_sse(session: Session) -> bool:
+    return session.route is not None and session.route.dialect == "sse"
 
 
 def _unexpected(session: Session, frame: FrameReceived) -> Problem:

@@ -12,11 +12,22 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.commands import Passing
-from pipeline.core.events import FrameReceived, Json, Problem, ReplyReceived, Route, SessionReady
+from pipeline.core.events import (
+    FrameReceived,
+    Json,
+    PostAnswered,
+    Problem,
+    ReplyReceived,
+    Route,
+    SessionReady,
+)
 from pipeline.core.jsonrpc import error_text, shorten
+from pipeline.core.session.body import events_in
 from pipeline.core.session.state import Move, Outputs, Session, ready, start_over
-from pipeline.core.shapes import is_list, is_object
-from pipeline.core.sse import SseEvent, SseParser
+from pipeline.core.shapes import is_list, is_nested_too_deep, is_object
+
+PREFIX = "call:"
+_ANSWERS = {"content", "result", "error"}
 
 
 def call(route: Route, id_: str, tool: str, arguments: Json) -> Json:
@@ -73,26 +84,36 @@ def on_error(session: Session, data: str) -> Move:
     return session, (ReplyReceived(server=session.server, id=id_, error=text),)
 
 
-def on_body(session: Session, body: str) -> Move:
-    """The body of an accepted POST: some servers write the answer there, as JSON or as events."""
-    if body.startswith(("event:", "data:")):
-        outputs: Outputs = ()
-        for event in SseParser().feed(body.encode() + b"\n\n"):
-            match event:
-                case SseEvent(event="result", data=data):
-                    outputs = (*outputs, *on_result(session, data)[1])
-                case SseEvent(event="error", data=data):
-                    outputs = (*outputs, *on_error(session, data)[1])
-                case _:
-                    continue
-        return session, outputs
+def on_body(session: Session, posted: PostAnswered) -> Move:
+    """The body of an accepted POST: some servers write the answer there, as JSON or as events.
+
+    It answers the call that was posted, whatever else is in flight.
+    """
+    if not posted.id.startswith(PREFIX):
+        return session, ()
+    events = events_in(posted.body)
+    if events is None:
+        named = [(_answer_in(posted.body), posted.body)]
+    else:
+        named = [(event.event, event.data) for event in events]
+    outputs: Outputs = ()
+    for name, data in named:
+        if name in ("result", "error"):
+            _, (reply,) = (on_result if name == "result" else on_error)(session, data)
+            assert isinstance(reply, ReplyReceived), "each of them becomes one reply"
+            outputs = (*outputs, replace(reply, id=posted.id) if reply.id is None else reply)
+    return session, outputs
+
+
+def _answer_in(body: str) -> str:
+    """The event that this JSON would have been on the stream; anything may say "accepted"."""
     try:
         value = _decode(body)
     except _MalformedError:
-        return session, ()
-    if not is_object(value) or not value.keys() & {"error", "result", "content"}:
-        return session, ()
-    return on_error(session, body) if "error" in value else on_result(session, body)
+        return ""
+    if not is_object(value) or not value.keys() & _ANSWERS:
+        return ""
+    return "error" if "error" in value else "result"
 
 
 class _MalformedError(ValueError):
@@ -101,16 +122,26 @@ class _MalformedError(ValueError):
 
 def _decode(data: str) -> Any:
     try:
-        return msgspec.json.decode(data)
+        value = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         raise _MalformedError(f"{exc}; found {shorten(data)!r}") from exc
+    if is_nested_too_deep(data, [value]):
+        raise _MalformedError(f"nested too deep; found {shorten(data)!r}")
+    return value
 
 
 def _take_id(value: Any) -> tuple[str | None, Any]:
+    """The id that a server echoes, and the answer without it.
+
+    A bare result may have an `id` of its own: then it is one of ours, or part of the answer.
+    """
     if not is_object(value) or "id" not in value:
         return None, value
-    rest = {key: member for key, member in value.items() if key != "id"}
-    return (value["id"] if isinstance(value["id"], str) else None), rest
+    id_ = value["id"] if isinstance(value["id"], str) else None
+    is_ours = id_ is not None and id_.startswith(PREFIX)
+    if not is_ours and not value.keys() & _ANSWERS:
+        return None, value
+    return id_, {key: member for key, member in value.items() if key != "id"}
 
 
 def _as_result(body: Any) -> Json:

@@ -7,10 +7,11 @@ lifecycle: `initialize` → its result → `notifications/initialized`; server/t
 from msgspec.structs import replace
 
 from pipeline.core import jsonrpc
-from pipeline.core.commands import Close, Post
+from pipeline.core.commands import Post
 from pipeline.core.events import (
     FrameReceived,
     Json,
+    PostAnswered,
     Problem,
     ProgressReported,
     ReplyReceived,
@@ -19,11 +20,13 @@ from pipeline.core.events import (
     SessionReady,
 )
 from pipeline.core.plan import Plan
+from pipeline.core.session.body import events_in
 from pipeline.core.session.state import (
     Move,
     Outputs,
     Session,
     await_step,
+    give_up,
     ready,
     start_over,
 )
@@ -46,22 +49,34 @@ def initialize(session: Session, plan: Plan) -> Move:
     return session, (_post(session, _init_id(session), message), await_step(session, plan))
 
 
-def on_message(session: Session, plan: Plan, text: str) -> Move:
-    """The data of a `message` event."""
+def on_message(session: Session, plan: Plan, text: str, asked: jsonrpc.Id = None) -> Move:
+    """The data of a `message` event. `asked` is the id of the request that it must be about."""
     try:
         messages = jsonrpc.decode(text)
     except jsonrpc.NotJsonRpcError as exc:
         return session, (Problem(where=session.server, detail=str(exc)),)
     outputs: Outputs = ()
     for message in messages:
+        if isinstance(message, jsonrpc.Reply) and message.id is None:
+            message = jsonrpc.Reply(asked, message.result, message.error)
         session, more = _on_one(session, plan, message)
         outputs = (*outputs, *more)
     return session, outputs
 
 
-def on_body(session: Session, plan: Plan, body: str) -> Move:
-    """The body of an accepted POST; "Accepted" and the like say nothing."""
-    return on_message(session, plan, body) if '"jsonrpc"' in body else (session, ())
+def on_body(session: Session, plan: Plan, posted: PostAnswered) -> Move:
+    """The body of an accepted POST, JSON or events; "Accepted" and the like say nothing.
+
+    An error without an id there is about the message that was posted.
+    """
+    events = events_in(posted.body)
+    texts = [posted.body] if events is None else [e.data for e in events if e.event == "message"]
+    outputs: Outputs = ()
+    for text in texts:
+        if '"jsonrpc"' in text and session.route is not None:
+            session, more = on_message(session, plan, text, posted.id)
+            outputs = (*outputs, *more)
+    return session, outputs
 
 
 def owns(session: Session, id_: str) -> bool:
@@ -115,7 +130,7 @@ def _on_initialized(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
     version = reply.result.get("protocolVersion")
     if version not in KNOWN:
         reason = f"the server wants protocol {version!r}; this client speaks {', '.join(KNOWN)}"
-        return replace(session, phase="closed"), (Close(server=session.server, reason=reason),)
+        return give_up(session, reason)
     assert session.route is not None, "initialized before an endpoint is known"
     greeting = _greeting(session.route, reply.result)
     session = replace(session, phase="listing", greeting=greeting)
@@ -135,8 +150,8 @@ def _greeting(route: Route, result: Json) -> SessionReady:
         server=route.server,
         route=route,
         protocol=str(result["protocolVersion"]),
-        server_name=str(info.get("name", "")),
-        server_version=str(info.get("version", "")),
+        server_name=str(info.get("name") or ""),
+        server_version=str(info.get("version") or ""),
         instructions=str(result.get("instructions") or ""),
     )
 
@@ -162,7 +177,8 @@ def _on_page(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
     session = replace(session, pages=(*session.pages, *tools))
     cursor = reply.result.get("nextCursor")
     if isinstance(cursor, str) and cursor not in session.cursors:
-        if len(session.cursors) < plan.max_pages and len(session.pages) < plan.max_tools:
+        pages_read = len(session.cursors) + 1
+        if pages_read < plan.max_pages and len(session.pages) < plan.max_tools:
             return _list(replace(session, cursors=(*session.cursors, cursor)), plan, cursor)
         cut = f"the tool list is cut after {len(session.pages)} tools"
         return _listed(session, plan, Problem(where=session.server, detail=cut))

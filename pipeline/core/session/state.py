@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.commands import Passing, Reconnect, StartTimer, StopTimer
+from pipeline.core.commands import Close, Passing, Reconnect, StartTimer, StopTimer
 from pipeline.core.events import Route, SessionReady, ToolsListed
 from pipeline.core.plan import DialectWish, Plan
 
@@ -21,7 +21,10 @@ Phase: TypeAlias = Literal[
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One server's session; a new connection starts a new one with the next `generation`."""
+    """One server's session; a new connection starts a new one with the next `generation`.
+
+    `is_told`: it was said to be ready, and its loss must be told too.
+    """
 
     server: str
     url: str
@@ -36,6 +39,7 @@ class Session(msgspec.Struct, frozen=True):
     lists: int = 0
     is_listing: bool = False
     list_again: bool = False
+    is_told: bool = False
 
     @property
     def timer(self) -> str:
@@ -58,15 +62,29 @@ def ready(session: Session, tools: tuple[Any, ...]) -> Move:
     is_first = session.phase != "ready"
     news: Outputs = (session.greeting,) if is_first else ()
     listed = ToolsListed(server=session.server, tools=tools)
-    session = replace(session, phase="ready", pages=(), cursors=(), is_listing=False)
+    session = replace(session, phase="ready", pages=(), cursors=(), is_listing=False, is_told=True)
     return session, (*news, StopTimer(id=session.timer), listed)
 
 
 def start_over(session: Session, reason: str) -> Move:
     """This connection is of no use: drop it, and let the usual patience bring another."""
-    session = replace(session, phase="closed", route=None, is_listing=False)
-    stop = StopTimer(id=session.timer)
-    return session, (stop, Reconnect(server=session.server, reason=reason))
+    reconnect = Reconnect(server=session.server, reason=reason)
+    return _closed(session), (StopTimer(id=session.timer), reconnect)
+
+
+def give_up(session: Session, reason: str, status: int | None = None) -> Move:
+    """Another connection would be of no more use: drop the server for good."""
+    close = Close(server=session.server, reason=reason, status=status)
+    return _closed(session), (StopTimer(id=session.timer), close)
+
+
+def _closed(session: Session) -> Session:
+    return replace(session, phase="closed", route=None, is_listing=False)
+
+
+def is_accepted(status: int | None) -> bool:
+    """Did the server take what was posted? A redirect or no answer is no such thing."""
+    return status is not None and 200 <= status < 300  # noqa: PLR2004  (RFC 9110, 15.3)
 
 
 def await_step(session: Session, plan: Plan) -> StartTimer:

@@ -1,0 +1,238 @@
+"""Prompts from a person: keys in, events out."""
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.input.base import PipeInput
+from prompt_toolkit.output import DummyOutput
+
+from pipeline.core.events import InputEnded, PromptCancelled, PromptRejected, PromptSubmitted
+from pipeline.shell.prompts import PromptEvent
+from pipeline.shell.terminal import TerminalReader
+
+ROOT = Path(__file__).parents[2]
+ESC, CTRL_C, CTRL_D, UP, TAB = "\x1b", "\x03", "\x04", "\x1b[A", "\t"
+
+
+@pytest.fixture
+def keys() -> Iterator[PipeInput]:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        yield keys
+
+
+async def read(reader: TerminalReader) -> PromptEvent:
+    async with asyncio.timeout(10):
+        return await reader.read()
+
+
+@pytest.mark.parametrize(
+    ("typed", "event"),
+    [
+        ("hello\r", PromptSubmitted(text="hello")),
+        ("hello\n", PromptSubmitted(text="hello")),
+        ("grüße 🎉\r", PromptSubmitted(text="grüße 🎉")),
+        (f"one{ESC}\rtwo\r", PromptSubmitted(text="one\ntwo")),
+        (f"{ESC}[200~pasted\nlines{ESC}[201~\r", PromptSubmitted(text="pasted\nlines")),
+        ("\r \rhello\r", PromptSubmitted(text="hello")),
+        ("/help\r", PromptSubmitted(text="/help")),
+        ("/exit\r", InputEnded()),
+        (" /quit \r", InputEnded()),
+        (CTRL_D, InputEnded()),
+        (CTRL_C, PromptCancelled()),
+        (f"typed{CTRL_C}again\r", PromptSubmitted(text="again")),
+        (f"typed{CTRL_C}{CTRL_C}", PromptCancelled()),
+        (f"ech{TAB} x=1\r", PromptSubmitted(text="echo x=1")),
+        (f"a fs.r{TAB}\r", PromptSubmitted(text="a fs.read")),
+        ("123456789012345678901\r", PromptRejected(
+            reason="found a prompt of 21 characters, expected at most 20; "
+            "it was skipped: split it, or let a tool read the file")),
+        ("a\udcffb\r", PromptSubmitted(text="a\ufffdb", repaired=True)),
+    ],
+)  # fmt: skip
+async def test_what_is_typed_becomes_an_event(
+    typed: str, event: PromptEvent, keys: PipeInput
+) -> None:
+    reader = TerminalReader(words=lambda: ("echo", "fs.read"), max_chars=20)
+    keys.send_bytes(typed.encode("utf-8", "surrogateescape"))
+    assert await read(reader) == event
+
+
+async def test_words_are_asked_for_when_they_are_needed(keys: PipeInput) -> None:
+    words: list[str] = []
+    reader = TerminalReader(words=lambda: words)
+    keys.send_text("x\r")
+    await read(reader)
+    words.append("later")
+    keys.send_text(f"lat{TAB}\r")
+    assert await read(reader) == PromptSubmitted(text="later")
+
+
+async def test_history_goes_back_to_earlier_prompts(keys: PipeInput) -> None:
+    reader = TerminalReader()
+    keys.send_text("first\r")
+    await read(reader)
+    keys.send_text(f"{UP}!\r")
+    assert await read(reader) == PromptSubmitted(text="first!")
+
+
+async def test_after_the_end_there_is_only_the_end(keys: PipeInput) -> None:
+    reader = TerminalReader()
+    keys.send_text(CTRL_D)
+    assert await read(reader) == InputEnded()
+    keys.send_text("more\r")
+    assert await read(reader) == InputEnded()
+
+
+async def test_a_cancelled_read_loses_nothing_at_any_step(keys: PipeInput) -> None:
+    """Cancelled after any number of steps, the line comes out once, whole."""
+    reader = TerminalReader()
+    for steps in range(40):
+        reading = asyncio.create_task(reader.read())
+        keys.send_text(f"line {steps}")
+        for _ in range(steps // 2):
+            await asyncio.sleep(0)
+        keys.send_text("\r")
+        for _ in range(steps // 2):
+            await asyncio.sleep(0)
+        reading.cancel()
+        try:
+            event = await reading
+        except asyncio.CancelledError:
+            event = await read(reader)
+        assert event == PromptSubmitted(text=f"line {steps}")
+
+
+async def test_half_a_line_is_still_there_after_a_cancelled_read(keys: PipeInput) -> None:
+    arrived = asyncio.Event()
+    reader = TerminalReader(words=lambda: arrived.set() or ())
+    keys.send_text(f"half{TAB}")
+    reading = asyncio.create_task(reader.read())
+    async with asyncio.timeout(10):
+        await arrived.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    keys.send_text(" a line\r")
+    assert await read(reader) == PromptSubmitted(text="half a line")
+
+
+async def test_a_line_that_was_sent_is_not_asked_for_again(keys: PipeInput) -> None:
+    """The window between Enter and the end of `prompt_async`, made as wide as can be."""
+    reader = TerminalReader()
+    keys.send_text("x\r")
+    await read(reader)
+    session = reader._session  # pyright: ignore[reportPrivateUsage]
+    assert session is not None
+    sent = asyncio.Event()
+
+    async def prompt_async(**_: object) -> str:
+        reader._sent = "sent"  # pyright: ignore[reportPrivateUsage]
+        sent.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never reached")
+
+    session.prompt_async = prompt_async  # type: ignore[method-assign]
+    reading = asyncio.create_task(reader.read())
+    await sent.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await read(reader) == PromptSubmitted(text="sent")
+
+
+async def test_the_handlers_of_signals_and_of_the_loop_stay(keys: PipeInput) -> None:
+    loop = asyncio.get_running_loop()
+    got = asyncio.Event()
+    loop.add_signal_handler(signal.SIGINT, got.set)
+    try:
+        keys.send_text("x\r")
+        await read(TerminalReader())
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(10):
+            await got.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def test_nothing_is_imported_before_a_terminal_is_used() -> None:
+    code = "import sys; from pipeline.shell.terminal import TerminalReader; TerminalReader()\n"
+    code += "assert 'prompt_toolkit' not in sys.modules"
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60
+    )
+    assert done.returncode == 0
+
+
+CHAT = """
+import asyncio
+from pipeline.core.events import InputEnded
+from pipeline.shell.terminal import TerminalReader
+async def main():
+    reader = TerminalReader(words=lambda: ("echo",))
+    with reader.patch():
+        while (event := await reader.read()) != InputEnded():
+            print(f"got {event!r}")
+    print("bye")
+asyncio.run(main())
+"""
+
+
+class Screen:
+    """A real terminal with a program in it."""
+
+    def __init__(self, program: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT,
+            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        )  # fmt: skip
+        os.close(theirs)
+        self._seen = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def wait_for(self, text: bytes) -> None:
+        """Read until the text was shown; the program's end or 30 s without it fail."""
+        while text not in self._seen:
+            self._seen += os.read(self._ours, 4096)
+        self._seen = self._seen.partition(text)[2]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        os.close(self._ours)
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    made = Screen(CHAT)
+    yield made
+    made.close()
+
+
+async def test_a_chat_on_a_real_terminal(screen: Screen) -> None:
+    def scenario() -> int:
+        screen.wait_for(b"you> ")
+        screen.type(b"ec\t hi\r")
+        screen.wait_for(b"got PromptSubmitted(text='echo hi'")
+        screen.wait_for(b"you> ")
+        screen.type(b"\x03")
+        screen.wait_for(b"got PromptCancelled(")
+        screen.wait_for(b"you> ")
+        screen.type(b"\x04")
+        screen.wait_for(b"bye")
+        return screen.process.wait(30)
+
+    async with asyncio.timeout(60):
+        assert await asyncio.to_thread(scenario) == 0
