@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # heavy: only a real run pays for them
     from pipeline.shell.prompts import PromptReader
 
 USAGE, FAILED = 2, 1
+_DOTENV = Path(".env")
 _DIRECT = """\
 = no model is set: `direct` takes `tool key=value …`, and `help` lists the tools
   for Claude set ANTHROPIC_API_KEY; for a local model ANTHROPIC_BASE_URL and --model NAME
@@ -38,7 +39,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do what the command line says; the exit status."""
     program = "rxmcp" if Path(sys.argv[0]).name.startswith("rxmcp") else "python main.py"
     try:
-        settings = read_command_line(argv, environ, Path(".env"), program=program)
+        settings = read_command_line(argv, environ, _DOTENV, program=program)
     except Shown as shown:
         _write(sys.stdout, str(shown))
         return 0
@@ -46,8 +47,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         _write(sys.stderr, f"{program}: {exc}\n")
         return USAGE
     from config.logs import start_logging
+    from config.variables import claude_variables, read_dotenv
 
-    start_logging(settings.logs_from, settings.secrets())
+    # Claude's SDK reads its variables itself, but knows nothing of the file `.env`.
+    claude = claude_variables(environ, read_dotenv(_DOTENV))
+    os.environ.update(claude)
+    keys = {value for name, value in claude.items() if not name.endswith("URL")}
+    start_logging(settings.logs_from, settings.secrets() | keys)
     for notice in settings.notices:
         _write(sys.stderr, f"! {notice}\n")
     return asyncio.run(_serve(settings) if settings.command == "serve" else _client(settings))

@@ -141,7 +141,7 @@ def _flags(scanned: Scanned, command: Command) -> dict[str, Any]:
         field: value for field, value in scanned.values.items() if field in FLAGS
     }
     if "json" in scanned.values:
-        told["output_format"] = "json" if command == "tools" else "stream-json"
+        told["output_format"] = "stream-json" if command == "chat" else "json"
     return told
 
 
@@ -213,9 +213,9 @@ def _check_together(settings: Settings, given: _Given) -> None:
     """What no field can know alone."""
     if settings.prompt is not None and not settings.prompt.strip():
         raise UsageError(f"{given.place('prompt')}: found an empty prompt, expected some text")
-    if settings.command == "tools" and settings.output_format == "stream-json":
+    if settings.command in ("tools", "call") and settings.output_format == "stream-json":
         raise UsageError(
-            f"{given.place('output_format')}: found 'stream-json', expected text or json for tools"
+            f"{given.place('output_format')}: found 'stream-json', expected text or json for {settings.command}"
         )
     for low, high in (
         ("call_timeout", "call_timeout_max"),

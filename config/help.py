@@ -34,8 +34,8 @@ _ALL = tuple(COMMANDS)
 
 EXTRAS: dict[str, tuple[Flag, str]] = {
     "json": (
-        Flag("Results", name="--json", commands=("chat", "tools")),
-        "short for --output-format stream-json; with tools, for json",
+        Flag("Results", name="--json", commands=("chat", "tools", "call")),
+        "short for --output-format stream-json; with tools and call, for json",
     ),
     "help": (
         Flag("Screen", name="--help", short="-h", commands=_ALL),

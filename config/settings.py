@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     )
     output_format: Annotated[
         Literal["text", "json", "stream-json"],
-        Flag(_OUTPUT, "FORMAT", commands=("chat", "tools")),
+        Flag(_OUTPUT, "FORMAT", commands=("chat", "tools", "call")),
     ] = Field(default="text", description="text, json (an object) or stream-json (an event a line)")
     ignore_tool_error: Annotated[bool, Flag(_OUTPUT, commands=("call",))] = Field(
         default=False, description="call: exit with 0 when the tool answers with an error"

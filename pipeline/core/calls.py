@@ -30,9 +30,10 @@ from pipeline.core.events import (
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.plan import Plan
 from pipeline.core.session import seed
+from pipeline.core.session.state import is_accepted
 
-PREFIX = "call:"
-_SAFE_TO_REPEAT = (*range(400, 500), 501, 503)
+PREFIX = seed.PREFIX
+_SAFE_TO_REPEAT = (*range(300, 500), 501, 503)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
 def on_posted(calls: Calls, posted: PostAnswered) -> Move:
     """The server took the message (its answer comes later), or did not."""
     call = _call_of(calls, posted.id)
-    if call is None or (posted.status is not None and posted.status < 400):  # noqa: PLR2004
+    if call is None or is_accepted(posted.status):
         return calls, ()
     if posted.status is None:
         return _end(calls, call, "unknown" if posted.is_sent else "not_sent", posted.reason)
@@ -144,7 +145,7 @@ def on_reply(calls: Calls, reply: ReplyReceived) -> Move:
 def on_progress(calls: Calls, report: ProgressReported) -> Move:
     """Progress proves that somebody works on the call: its deadline starts over."""
     call = _call_of(calls, report.id)
-    if call is None:
+    if call is None or call.tool.server != report.server or not call.is_posted:
         return calls, ()
     progress = ToolProgress(
         call=call.id, progress=report.progress, total=report.total, message=report.message
@@ -164,7 +165,9 @@ def on_timer(calls: Calls, timer: str) -> Move:
     else:
         reason = f"no answer and no progress for {calls.plan.call_timeout:g} s (--call-timeout)"
     if not call.is_posted:
-        reason = f"{call.tool.server!r} was not connected in time ({calls.plan.call_timeout:g} s)"
+        is_connected = call.tool.server in calls.routes
+        held_up = "was still busy with earlier calls" if is_connected else "was not connected"
+        reason = f"{call.tool.server!r} {held_up} after {calls.plan.call_timeout:g} s"
     return abandon(calls, id_, reason)
 
 
@@ -173,7 +176,9 @@ def abandon(calls: Calls, id_: str, reason: str) -> Move:
     call = calls.open[id_]
     if not call.is_posted:
         return _end(calls, call, "not_sent", reason)
-    route = calls.routes[call.tool.server]
+    route = calls.routes.get(call.tool.server)
+    if route is None:
+        return _end(calls, call, "unknown", reason)
     if route.dialect == "seed" and route.server not in calls.side_by_side:
         # The next call waits for the new stream, where this one's late answer cannot come.
         calls = _without_route(calls, route.server)
@@ -219,7 +224,9 @@ def _post(route: Route, call: Call) -> Post:
 
 def _awaited(calls: Calls, reply: ReplyReceived) -> Call | None:
     if reply.id is None:
-        return next((c for c in _of(calls, reply.server) if c.is_posted), None)
+        posted = [call for call in _of(calls, reply.server) if call.is_posted]
+        # It is never guessed which of several calls was answered.
+        return posted[0] if len(posted) == 1 else None
     call = _call_of(calls, reply.id)
     is_ours = call is not None and call.tool.server == reply.server and call.is_posted
     return call if is_ours else None

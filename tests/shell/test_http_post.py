@@ -463,7 +463,7 @@ async def test_a_body_task_that_never_ran_is_answered_and_its_response_closed() 
     async with serve([head, hold]) as wire:
         answers = Answers()
         async with running(wire.url, answers) as (outbox, task):
-            read, before, has_begun = outbox._read, asyncio.all_tasks(), False
+            read, has_begun = outbox._read, False
             kept: list[Any] = []  # else the garbage collector would close the response for us
 
             async def body(letter: Any) -> None:
@@ -471,14 +471,17 @@ async def test_a_body_task_that_never_ran_is_answered_and_its_response_closed() 
                 has_begun = True
                 await read(letter)
 
-            def cancel_all() -> None:
-                for made in (task, *(asyncio.all_tasks() - before)):
-                    made.cancel()
-
             def read_and_cancel(letter: Any) -> Coroutine[Any, Any, None]:
+                coro = body(letter)
+
+                def cancel() -> None:
+                    for made in asyncio.all_tasks():
+                        if made is task or made.get_coro() is coro:
+                            made.cancel()
+
                 kept.append(letter.response)
-                asyncio.get_running_loop().call_soon(cancel_all)  # ahead of the task's first step
-                return body(letter)
+                asyncio.get_running_loop().call_soon(cancel)  # ahead of the task's first step
+                return coro
 
             outbox._read = read_and_cancel  # type: ignore[method-assign]
             outbox.send(post(wire.url))

@@ -57,11 +57,15 @@ def on_message(session: Session, plan: Plan, text: str, asked: jsonrpc.Id = None
         return session, (Problem(where=session.server, detail=str(exc)),)
     outputs: Outputs = ()
     for message in messages:
-        if isinstance(message, jsonrpc.Reply) and message.id is None:
-            message = jsonrpc.Reply(asked, message.result, message.error)
-        session, more = _on_one(session, plan, message)
+        session, more = _on_one(session, plan, _about(message, asked))
         outputs = (*outputs, *more)
     return session, outputs
+
+
+def _about(message: jsonrpc.Message, asked: jsonrpc.Id) -> jsonrpc.Message:
+    if isinstance(message, jsonrpc.Reply) and message.id is None:
+        return replace(message, id=asked)
+    return message
 
 
 def on_body(session: Session, plan: Plan, posted: PostAnswered) -> Move:
