@@ -109,7 +109,7 @@ async def _finish(response: aiohttp.ClientResponse) -> None:
 
     The status has said everything: no trouble in here makes a delivered message undelivered.
     """
-    with contextlib.suppress(aiohttp.ClientError):  # a TimeoutError is an OSError
+    with contextlib.suppress(aiohttp.ClientError, OSError):  # a TimeoutError is an OSError
         async with asyncio.timeout(_BODY_SECONDS):
             size = 0
             while size <= _MAX_BODY:

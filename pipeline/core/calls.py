@@ -70,12 +70,10 @@ def start(calls: Calls, id_: str, tool: Tool, arguments: Json) -> Move:
         reason = f"the server {tool.server!r} is gone: {calls.lost[tool.server]}"
         return calls, (started, _ended(call, "not_sent", reason))
     calls = replace(calls, open={**calls.open, id_: call})
-    timers = (
-        StartTimer(id=PREFIX + id_, seconds=calls.plan.call_timeout),
-        StartTimer(id=f"{PREFIX}{id_}:max", seconds=calls.plan.call_timeout_max),
-    )
+    limit = StartTimer(id=f"{PREFIX}{id_}:max", seconds=calls.plan.call_timeout_max)
     calls, posts = _post_waiting(calls, tool.server)
-    return calls, (started, *timers, *posts)
+    patience = () if calls.open[id_].is_posted else (_deadline(calls, call),)
+    return calls, (started, limit, *patience, *posts)
 
 
 def on_session_ready(calls: Calls, route: Route) -> Move:
@@ -122,9 +120,7 @@ def on_reply(calls: Calls, reply: ReplyReceived) -> Move:
     """The answer to a call; one that nobody waits for is told once, as a problem."""
     call = _awaited(calls, reply)
     if call is None:
-        what = f"error {reply.error!r}" if reply.error else "an answer"
-        whom = "without a call in flight" if reply.id is None else f"for unknown id {reply.id!r}"
-        return calls, (Problem(where=reply.server, detail=f"{what} {whom}"),)
+        return calls, (Problem(where=reply.server, detail=_unasked(calls, reply)),)
     if reply.id is not None:
         calls = replace(calls, side_by_side=calls.side_by_side | {reply.server})
     if reply.result is None:
@@ -150,7 +146,7 @@ def on_progress(calls: Calls, report: ProgressReported) -> Move:
     progress = ToolProgress(
         call=call.id, progress=report.progress, total=report.total, message=report.message
     )
-    return calls, (progress, StartTimer(id=PREFIX + call.id, seconds=calls.plan.call_timeout))
+    return calls, (progress, _deadline(calls, call))
 
 
 def on_timer(calls: Calls, timer: str) -> Move:
@@ -204,7 +200,13 @@ def _post_waiting(calls: Calls, server: str) -> Move:
         waiting = [] if any(call.is_posted for call in mine) else waiting[:1]
     posted = {call.id: replace(call, is_posted=True) for call in waiting}
     calls = replace(calls, open={**calls.open, **posted})
-    return calls, tuple(_post(route, call) for call in waiting)
+    # The time that a call has waited for its turn does not count against its server.
+    pairs = ((_deadline(calls, call), _post(route, call)) for call in waiting)
+    return calls, tuple(output for pair in pairs for output in pair)
+
+
+def _deadline(calls: Calls, call: Call) -> StartTimer:
+    return StartTimer(id=PREFIX + call.id, seconds=calls.plan.call_timeout)
 
 
 def _post(route: Route, call: Call) -> Post:
@@ -224,12 +226,22 @@ def _post(route: Route, call: Call) -> Post:
 
 def _awaited(calls: Calls, reply: ReplyReceived) -> Call | None:
     if reply.id is None:
-        posted = [call for call in _of(calls, reply.server) if call.is_posted]
         # It is never guessed which of several calls was answered.
+        posted = _posted(calls, reply.server)
         return posted[0] if len(posted) == 1 else None
     call = _call_of(calls, reply.id)
     is_ours = call is not None and call.tool.server == reply.server and call.is_posted
     return call if is_ours else None
+
+
+def _unasked(calls: Calls, reply: ReplyReceived) -> str:
+    what = f"error {reply.error!r}" if reply.error else "an answer"
+    if reply.id is not None:
+        return f"{what} for unknown id {reply.id!r}"
+    count = len(_posted(calls, reply.server))
+    if count:
+        return f"{what} without an id, which could be for any of {count} calls"
+    return f"{what} without a call in flight"
 
 
 def _call_of(calls: Calls, wire_id: str) -> Call | None:
@@ -238,6 +250,10 @@ def _call_of(calls: Calls, wire_id: str) -> Call | None:
 
 def _of(calls: Calls, server: str) -> list[Call]:
     return [call for call in calls.open.values() if call.tool.server == server]
+
+
+def _posted(calls: Calls, server: str) -> list[Call]:
+    return [call for call in _of(calls, server) if call.is_posted]
 
 
 def _end(calls: Calls, call: Call, outcome: CallOutcome, reason: str) -> Move:

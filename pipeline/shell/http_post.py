@@ -14,7 +14,7 @@ from pipeline.core.events import PostAnswered
 from pipeline.mailbox import Mailbox
 from pipeline.shell.http import RedirectRefusedError, Watch, read_up_to, request
 from pipeline.shell.http_failures import explain
-from pipeline.shell.targets import Target, origin
+from pipeline.shell.targets import Target, origin, public_url
 
 ACCEPTED = 202
 EXCERPT = 2000  # characters kept of a body that is no JSON
@@ -42,8 +42,8 @@ class Outbox:
     Every `Post` leads to exactly one `PostAnswered`, no later than `options.post_timeout` after
     `send`: a message that waited too long behind others is not sent any more.
 
-    * An answer: `status` and `body`. JSON is whole (up to `options.max_body_bytes`), other bodies
-      are cut to their first `EXCERPT` characters. `reason` says if a body was lost on the way that
+    * An answer: `status` and `body`. JSON and events are whole (up to `options.max_body_bytes`), other
+      bodies are cut to their first `EXCERPT` characters. `reason` says if a body was lost on the way that
       nobody needs (of a 202, or an error).
     * No answer: `status` None, `reason`, and `is_sent`, which is False only when it is certain that
       no byte of the message can have reached the server. A 2xx whose JSON was lost counts as no
@@ -121,7 +121,7 @@ class Outbox:
                 letter.response = await request(
                     self._http,
                     "POST",
-                    post.url,
+                    self._address(post.url),
                     headers=self._headers(),
                     data=message,
                     watch=letter.watch,
@@ -146,6 +146,10 @@ class Outbox:
                 " where its credentials stay"
             )
 
+    def _address(self, url: str) -> str:
+        """The core knows the stream's URL without its query, which may hold a key: put it back."""
+        return self._target.url if url == public_url(self._target.url) else url
+
     def _headers(self) -> CIMultiDict[str]:
         headers = CIMultiDict(self._target.headers)
         headers["Accept"] = "application/json, text/event-stream"
@@ -158,10 +162,11 @@ class Outbox:
         assert response is not None, "a body is read after its headers"
         is_json = _is_json(response.content_type)
         is_reply = is_json and response.ok and response.status != ACCEPTED
-        limit = self._options.max_body_bytes if is_json else EXCERPT * 4
+        is_events = response.content_type == "text/event-stream"
+        limit = self._options.max_body_bytes if is_json or is_events else EXCERPT * 4
         now = asyncio.get_running_loop().time()
         deadline = letter.deadline if is_reply else min(letter.deadline, now + _PATIENCE)
-        body, reason = bytearray(), ""
+        body, reason, is_whole = bytearray(), "", False
         try:
             async with asyncio.timeout_at(deadline):
                 is_whole = await read_up_to(response, limit, into=body)
@@ -177,7 +182,7 @@ class Outbox:
             self._answer(letter, reason=reason)
         else:
             text = self._target.hide(body.decode("utf-8", "replace"))
-            is_kept = is_json and not reason
+            is_kept = is_whole and (is_json or is_events)
             self._answer(
                 letter,
                 status=response.status,

@@ -11,7 +11,6 @@ from reactivex.disposable import SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from config.options import StreamOptions
-from pipeline.core.commands import Close, Open, Reconnect
 from pipeline.core.events import FrameReceived, StreamLost, StreamOpened
 from pipeline.shell.coroutine import Spawn, from_coroutine
 from pipeline.shell.http_sse import (
@@ -134,20 +133,6 @@ class Streams:
     def start(self, spawn: Spawn) -> None:
         """Before any stream is opened: who takes on the tasks of the connections."""
         self._spawn = spawn
-
-    def handle(self, command: Open | Reconnect | Close) -> None:
-        """Carry out one command.
-
-        Raises:
-            KeyError: If it names a server that the run does not have.
-        """
-        match command:
-            case Open(server=server):
-                self.open(server)
-            case Reconnect(server=server, reason=reason):
-                self.reconnect(server, reason)
-            case Close(server=server, reason=reason, status=status):
-                self.close(server, reason, status)
 
     def open(self, server: str) -> None:
         """Connect a server, and keep it connected; one that has a stream keeps that."""

@@ -188,7 +188,9 @@ def test_first_id_is_kept_until_the_stream_names_another(chunks: list[bytes], fi
 @given(cut_streams(), st.integers(1, 24))
 @example([b"event: e\ndata: x\n\n", b"event: eeee\ndata: x"], 12)
 @example([b"data: 1\n\ndata: 12345678\n\n"], 12)
-@example([b"data: 1\n", b"data: 2\ndata: 3\n\n"], 8)
+@example([b"data: 1234567890\n", b"data: 1\n\n"], 17)
+@example([b"data: 1234567890\n", b"data: 1\n\n"], 18)
+@example([b"data: 12345", b"67\n\n"], 13)
 def test_limit_strikes_at_the_same_place_for_any_cut(chunks: list[bytes], limit: int) -> None:
     stream = b"".join(chunks)
     expected = result(one_by_one(stream), limit)
@@ -202,7 +204,7 @@ def test_limit_strikes_at_the_same_place_for_any_cut(chunks: list[bytes], limit:
 
 
 def test_every_short_sequence_of_lines_gives_what_the_standard_says() -> None:
-    lines = (b"", b"data: 1", b"data:", b"data: ", b"data:  2", b"event: e", b"event", b"id: 3",
+    lines = (b"", b"data: 1", b"data:", b"data: ", b"data:  2", b"event: e", b"event", b"id: 3", b"id: 33",
              b"id", b"id: \0", b": c", b"retry: 4", b"x: 5")  # fmt: skip
     for chosen in product(lines, repeat=4):
         stream = b"\n".join((*chosen, b"", b""))

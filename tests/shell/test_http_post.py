@@ -522,3 +522,16 @@ async def test_a_session_that_cannot_tell_what_was_sent_is_not_trusted() -> None
         outbox.close()
         await task
     assert answer.is_sent is True
+
+
+async def test_a_key_in_the_query_of_the_streams_url_goes_along_and_stays_out_of_the_core() -> None:
+    answers, secret = Answers(), "k3y-in-the-query"
+    async with (
+        serve([ACCEPTED]) as server,
+        running(f"{server.url}?token={secret}", answers) as (outbox, _),
+    ):
+        outbox.send(post(server.url))
+        (answer,) = await answers.reach(1)
+        assert answer.status == 202
+        assert server.requests[0].target.endswith(f"?token={secret}")
+        assert secret not in repr(answer)

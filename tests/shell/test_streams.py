@@ -11,7 +11,6 @@ from reactivex import operators as rx
 from reactivex.disposable import Disposable
 
 from config.options import StreamOptions
-from pipeline.core.commands import Close, Open, Reconnect
 from pipeline.core.events import FrameReceived, StreamLost, StreamOpened
 from pipeline.shell.http import make_stream_session
 from pipeline.shell.http_sse import (
@@ -162,8 +161,8 @@ def test_only_a_frame_that_is_no_endpoint_proves_health(item: StreamItem, expect
 async def test_open_subscribes_once_with_a_scheduler_and_passes_items_on() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)
-    made.handle(Open(server="fs"))
-    made.handle(Open(server="fs"))
+    made.open("fs")
+    made.open("fs")
     assert len(lines.feeds) == 1
     assert lines.schedulers[0] is not None
     for item in (OPENED, StreamAlive("fs"), FRAME):
@@ -174,9 +173,9 @@ async def test_open_subscribes_once_with_a_scheduler_and_passes_items_on() -> No
 async def test_each_server_has_its_own_stream() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)
-    made.handle(Open(server="fs"))
-    made.handle(Open(server="web"))
-    made.handle(Close(server="fs", reason="enough"))
+    made.open("fs")
+    made.open("web")
+    made.close("fs", "enough")
     lines.feeds[0].on_next(FRAME)
     lines.feeds[1].on_next(StreamOpened(server="web"))
     assert box.items == [StreamLost(server="fs", reason="enough"), StreamOpened(server="web")]
@@ -185,11 +184,11 @@ async def test_each_server_has_its_own_stream() -> None:
 async def test_reconnect_kicks_the_stream_with_the_reason() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)
-    made.handle(Open(server="fs"))
+    made.open("fs")
     kicks: list[Exception] = []
     lines.seams[0].kicks.subscribe(kicks.append)
-    made.handle(Reconnect(server="fs", reason="no `endpoint` came"))
-    made.handle(Reconnect(server="web", reason="has no stream"))
+    made.reconnect("fs", "no `endpoint` came")
+    made.reconnect("web", "has no stream")
     (kick,) = kicks
     assert isinstance(kick, StreamDroppedError)
     assert (str(kick), is_fatal(kick)) == ("no `endpoint` came", False)
@@ -199,10 +198,10 @@ async def test_reconnect_kicks_the_stream_with_the_reason() -> None:
 async def test_close_drops_the_stream_and_says_so_even_between_two_attempts() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)
-    made.handle(Open(server="fs"))
+    made.open("fs")
     lines.feeds[0].on_next(StreamLost(server="fs", reason="cut", retry_in=30.0, attempt=1))
-    made.handle(Close(server="fs", reason="HTTP 401 at a POST", status=401))
-    made.handle(Close(server="fs", reason="again"))
+    made.close("fs", "HTTP 401 at a POST", 401)
+    made.close("fs", "again")
     lines.feeds[0].on_next(OPENED)
     assert lines.disposed == ["fs"]
     assert box.items[1:] == [StreamLost(server="fs", reason="HTTP 401 at a POST", status=401)]
@@ -211,11 +210,11 @@ async def test_close_drops_the_stream_and_says_so_even_between_two_attempts() ->
 async def test_a_stream_that_was_given_up_can_be_opened_again() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)
-    made.handle(Open(server="fs"))
+    made.open("fs")
     lost = StreamLost(server="fs", reason="gone", attempt=8)
     lines.feeds[0].on_next(lost)
     lines.feeds[0].on_completed()
-    made.handle(Open(server="fs"))
+    made.open("fs")
     lines.feeds[1].on_next(OPENED)
     assert box.items == [lost, OPENED]
 
@@ -232,7 +231,7 @@ async def test_no_stream_ends_without_a_word(
     end: Callable[[Subject[Any]], None], reason: str
 ) -> None:
     box, lines = Box(), Lines()
-    streams(lines.make, box).handle(Open(server="fs"))
+    streams(lines.make, box).open("fs")
     end(lines.feeds[0])
     assert box.items == [StreamLost(server="fs", reason=reason)]
 
@@ -240,9 +239,9 @@ async def test_no_stream_ends_without_a_word(
 async def test_a_stream_that_ends_while_being_subscribed_is_told_once() -> None:
     box = Box()
     made = streams(lambda _target, _seams: reactivex.throw(StreamEndedError("at once")), box)
-    made.handle(Open(server="fs"))
+    made.open("fs")
     await box.reach(1)
-    made.handle(Open(server="fs"))
+    made.open("fs")
     await box.reach(2)
     assert box.items == [StreamLost(server="fs", reason="at once")] * 2
 
@@ -250,12 +249,12 @@ async def test_a_stream_that_ends_while_being_subscribed_is_told_once() -> None:
 async def test_after_dispose_all_nothing_comes_and_nothing_opens() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)
-    made.handle(Open(server="fs"))
-    made.handle(Open(server="web"))
+    made.open("fs")
+    made.open("web")
     made.dispose_all()
     made.dispose_all()
     lines.feeds[0].on_next(OPENED)
-    made.handle(Open(server="fs"))
+    made.open("fs")
     assert (box.items, lines.disposed, len(lines.feeds)) == ([], ["fs", "web"], 2)
 
 
@@ -268,21 +267,21 @@ async def test_nothing_comes_after_the_last_word_not_even_while_subscribing() ->
         observer.on_completed()
         return Disposable()
 
-    streams(lambda _target, _seams: Observable(speak), box).handle(Open(server="fs"))
+    streams(lambda _target, _seams: Observable(speak), box).open("fs")
     assert box.items == [OPENED, lost]
 
 
 async def test_a_server_that_the_run_does_not_have_is_a_fault() -> None:
     with pytest.raises(KeyError):
-        streams(Lines().make, Box()).handle(Open(server="nosuch"))
+        streams(Lines().make, Box()).open("nosuch")
 
 
 async def test_a_stream_is_suspended_while_it_waits_for_room_and_only_then() -> None:
     lines, gate = Lines(), asyncio.Event()
     made = Streams([FS, WEB], lines.make, put=Box().put, room=gate.wait)  # type: ignore[arg-type]
     made.start(spawn)
-    made.handle(Open(server="fs"))
-    made.handle(Open(server="web"))
+    made.open("fs")
+    made.open("web")
     fs, web = lines.seams
     assert not fs.suspended()
     waiting = asyncio.ensure_future(fs.room())
@@ -347,7 +346,7 @@ async def test_the_next_connection_resumes_where_the_last_one_ended() -> None:
     async with serve(first, [EVENT_STREAM, b": hi\n\n", b"data: 2\n\n", close]) as wire:
         box = Box()
         async with real_streams(wire.url, box, retries=1) as made:
-            made.handle(Open(server="fs"))
+            made.open("fs")
             items = await box.reach(6)
     place = f"127.0.0.1:{wire.port}"
     assert items == [
@@ -365,7 +364,7 @@ async def test_a_fatal_refusal_is_told_with_its_status() -> None:
     async with serve([reply("401 No")]) as wire:
         box = Box()
         async with real_streams(wire.url, box, retries=3) as made:
-            made.handle(Open(server="fs"))
+            made.open("fs")
             (lost,) = await box.reach(1)
     assert (lost.status, lost.retry_in, len(wire.requests)) == (401, None, 1)
 
@@ -374,9 +373,9 @@ async def test_a_kick_leaves_the_old_connection_and_makes_a_new_one() -> None:
     async with serve([EVENT_STREAM, hold], [EVENT_STREAM, b"data: 1\n\n", hold]) as wire:
         box = Box()
         async with real_streams(wire.url, box, retries=3) as made:
-            made.handle(Open(server="fs"))
+            made.open("fs")
             await box.reach(1)
-            made.handle(Reconnect(server="fs", reason="start over"))
+            made.reconnect("fs", "start over")
             items = await box.reach(4)
             assert items == [
                 OPENED,
@@ -393,7 +392,7 @@ async def test_disposing_leaves_no_task_and_no_socket(is_answered: bool) -> None
     async with serve([EVENT_STREAM, hold] if is_answered else [hold]) as wire:
         box = Box()
         async with real_streams(wire.url, box, retries=3) as made:
-            made.handle(Open(server="fs"))
+            made.open("fs")
             await (box.reach(1) if is_answered else wire.got(1))
         await wire.all_gone()
         assert asyncio.all_tasks() - before == set()

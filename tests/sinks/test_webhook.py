@@ -104,6 +104,14 @@ async def test_events_arrive_in_order_in_the_form_of_standard_webhooks() -> None
         assert told == []
 
 
+async def test_deliveries_and_failures_share_one_connection() -> None:
+    async with Receiver([Answer(200), Answer(500)]) as receiver:
+        async with opened(receiver.url) as (sink, _):
+            await sink.emit(entries(*[answer("x")] * 3))
+            await receiver.received(4)
+        assert len({posted.port for posted in receiver.posted}) == 1
+
+
 async def test_a_signature_covers_id_timestamp_and_the_bytes_sent() -> None:
     async with Receiver() as receiver:
         async with opened(receiver.url, secret=SECRET, clock=lambda: 99.0) as (sink, _):

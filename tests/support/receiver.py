@@ -32,11 +32,12 @@ class Answer(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """One POST as it came."""
+    """One POST as it came; `port` is the sender's, the same as long as its connection is."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    port: int
 
     @property
     def json(self) -> Any:
@@ -104,7 +105,9 @@ class Receiver:
         return self.posted[:count]
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
-        posted = Posted(request.path, dict(request.headers), await request.read())
+        body = await request.read()
+        port = request.transport.get_extra_info("peername")[1] if request.transport else 0
+        posted = Posted(request.path, dict(request.headers), body, port)
         answer = self._answers.pop(0) if self._answers else Answer()
         async with self._changed:
             self.posted.append(posted)
