@@ -55,6 +55,9 @@ class DirectModel:
             ModelFinished(call=command.call, content=content, stop_reason=stop_reason, model=MODEL)
         )
 
+    async def prepare(self) -> None:
+        """There is nothing to wait for."""
+
     async def close(self) -> None:
         """There is nothing to release."""
 

@@ -64,6 +64,7 @@ class Effects:
     async def run(self, spawn: Spawn) -> None:
         """Take commands until cancelled; whatever takes time becomes a task of `spawn`."""
         models = self._make_models(spawn)
+        models.prepare()
         self._streams.start(spawn)
         for outbox in self._outboxes.values():
             spawn(outbox.run())

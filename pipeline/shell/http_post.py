@@ -42,9 +42,9 @@ class Outbox:
     Every `Post` leads to exactly one `PostAnswered`, no later than `options.post_timeout` after
     `send`: a message that waited too long behind others is not sent any more.
 
-    * An answer: `status` and `body`. JSON and events are whole (up to `options.max_body_bytes`), other
-      bodies are cut to their first `EXCERPT` characters. `reason` says if a body was lost on the way that
-      nobody needs (of a 202, or an error).
+    * An answer: `status` and `body`. JSON and events are whole, up to `options.max_body_bytes`;
+      other bodies are cut to their first `EXCERPT` characters. `reason` says if a body was lost on
+      the way that nobody needs (of a 202, or an error).
     * No answer: `status` None, `reason`, and `is_sent`, which is False only when it is certain that
       no byte of the message can have reached the server. A 2xx whose JSON was lost counts as no
       answer, and so does a redirect that is not followed.

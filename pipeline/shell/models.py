@@ -27,6 +27,10 @@ class Model(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """Do beforehand what the first turn would wait for; never raises but `CancelledError`."""
+        ...
+
     async def close(self) -> None:
         """Release everything; called once, when no turn is running."""
         ...
@@ -59,6 +63,10 @@ class Models:
         self._room = room
         self._spawn = spawn
         self._running: dict[str, tuple[_Turn, asyncio.Task[None]]] = {}
+
+    def prepare(self) -> None:
+        """Have the model get ready, beside whatever else happens."""
+        self._spawn(self._model.prepare())
 
     def start(self, command: CallModel) -> None:
         """Begin a call.
