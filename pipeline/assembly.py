@@ -190,7 +190,8 @@ def first_inputs(settings: Settings, context: str = "") -> tuple[Input, ...]:
 
 
 def _model(settings: Settings) -> Model:
-    if settings.model == "direct":
+    # `tools` and `call` ask no model: they need not wait for Claude's SDK either.
+    if settings.model == "direct" or settings.command != "chat":
         return DirectModel()
     return ClaudeModel(settings.model_options, system_prompt=settings.system_prompt)
 
