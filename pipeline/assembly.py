@@ -52,6 +52,9 @@ from sinks.base import Sink, SinkActor
 from sinks.jsonl import JsonlSink
 
 
+_SHUTDOWN = 10.0  # seconds for the sinks to write what they have
+
+
 def now() -> str:
     """RFC 3339, UTC, microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -74,6 +77,8 @@ class Run:
         self._prompts = prompts
         self._is_interrupted = False
         self._inbox: Mailbox[Input] = Mailbox(settings.mailbox)
+        # A webhook may take `drain` seconds, and then has to say what it could not deliver.
+        self._shutdown_timeout = _SHUTDOWN + settings.webhook.drain
         header = Header(rxmcp=version(), session=secrets.token_hex(8), at=now(), plan=plan)
         self._sinks = [self._actor(sink) for sink in make_sinks(settings, header, self._tell)]
 
@@ -106,7 +111,14 @@ class Run:
             effects = await self._effects(stack)
             targets = {EFFECTS: is_command} | {sink.name: sink.sink.wants for sink in self._sinks}
             chain = stages(self._plan, targets, now=now)
-            return await Runtime(chain, self._inbox, effects=effects, sinks=self._sinks).run()
+            runtime = Runtime(
+                chain,
+                self._inbox,
+                effects=effects,
+                sinks=self._sinks,
+                shutdown_timeout=self._shutdown_timeout,
+            )
+            return await runtime.run()
 
     async def _effects(self, stack: AsyncExitStack) -> Effects:
         settings, inbox = self._settings, self._inbox
@@ -159,19 +171,21 @@ class Run:
 
     def _actor(self, sink: Sink) -> SinkActor:
         mailbox = Mailbox[Entry](self._settings.mailbox)
-        return SinkActor(sink, mailbox, on_failure=self._on_sink_failure)
+        return SinkActor(
+            sink, mailbox, on_failure=self._on_sink_failure, shutdown=self._shutdown_timeout
+        )
 
     def _on_sink_failure(self, sink: str, reason: str) -> None:
-        self._tell(sink, reason)
+        self._tell(sink, reason, is_final=True)
         if all(other.failure is not None for other in self._sinks):
             # Nobody is left who would hear an answer.
             self._inbox.put(PromptCancelled(signal="SIGPIPE"))
 
-    def _tell(self, sink: str, words: str) -> None:
+    def _tell(self, sink: str, words: str, *, is_final: bool = False) -> None:
         if self._inbox.is_closed:
             logger.error("sink {}: {}", sink, words)
         else:
-            self._inbox.put(SinkFailed(sink=sink, reason=words))
+            self._inbox.put(SinkFailed(sink=sink, reason=words, is_final=is_final))
 
 
 def first_inputs(settings: Settings, context: str = "") -> tuple[Input, ...]:

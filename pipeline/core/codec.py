@@ -40,6 +40,10 @@ class NotARecordingError(ValueError):
     """A line or a file is not what this version of rxmcp writes."""
 
 
+class _Kind(msgspec.Struct):
+    kind: str
+
+
 class _Place(msgspec.Struct):
     seq: int
     at: str
@@ -50,6 +54,7 @@ _encoder = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 _places = msgspec.json.Decoder(_Place)
 _headers = msgspec.json.Decoder(Header)
+_kinds = msgspec.json.Decoder(_Kind)
 
 
 def encode(item: Item) -> bytes:
@@ -91,6 +96,8 @@ def decode_header(line: bytes) -> Header:
         NotARecordingError: If it is no header, or of a format that this version does not know.
     """
     try:
+        # A tag may be missing from a struct that is no union: hence the look at it.
+        _kinds.decode(line)
         header = _headers.decode(line)
     except _UNREADABLE as exc:
         raise NotARecordingError(f"not the first line of a recording: {exc}") from exc

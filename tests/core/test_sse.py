@@ -204,8 +204,8 @@ def test_limit_strikes_at_the_same_place_for_any_cut(chunks: list[bytes], limit:
 
 
 def test_every_short_sequence_of_lines_gives_what_the_standard_says() -> None:
-    lines = (b"", b"data: 1", b"data:", b"data: ", b"data:  2", b"event: e", b"event", b"id: 3", b"id: 33",
-             b"id", b"id: \0", b": c", b"retry: 4", b"x: 5")  # fmt: skip
+    lines = (b"", b"data: 1", b"data:", b"data: ", b"data:  2", b"event: e", b"event", b"id: 3",
+             b"id: 33", b"id", b"id: \0", b": c", b"retry: 4", b"x: 5")  # fmt: skip
     for chosen in product(lines, repeat=4):
         stream = b"\n".join((*chosen, b"", b""))
         expected = reference_result(stream)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.output import DummyOutput
+from prompt_toolkit.patch_stdout import StdoutProxy
 
 from pipeline.core.events import InputEnded, PromptCancelled, PromptRejected, PromptSubmitted
 from pipeline.shell.prompts import PromptEvent
@@ -50,8 +52,6 @@ async def read(reader: TerminalReader) -> PromptEvent:
         (CTRL_C, PromptCancelled()),
         (f"typed{CTRL_C}again\r", PromptSubmitted(text="again")),
         (f"typed{CTRL_C}{CTRL_C}", PromptCancelled()),
-        (f"ech{TAB} x=1\r", PromptSubmitted(text="echo x=1")),
-        (f"a fs.r{TAB}\r", PromptSubmitted(text="a fs.read")),
         ("123456789012345678901\r", PromptRejected(
             reason="found a prompt of 21 characters, expected at most 20; "
             "it was skipped: split it, or let a tool read the file")),
@@ -61,19 +61,38 @@ async def read(reader: TerminalReader) -> PromptEvent:
 async def test_what_is_typed_becomes_an_event(
     typed: str, event: PromptEvent, keys: PipeInput
 ) -> None:
-    reader = TerminalReader(words=lambda: ("echo", "fs.read"), max_chars=20)
+    reader = TerminalReader(max_chars=20)
     keys.send_bytes(typed.encode("utf-8", "surrogateescape"))
     assert await read(reader) == event
 
 
-async def test_words_are_asked_for_when_they_are_needed(keys: PipeInput) -> None:
+@pytest.mark.parametrize(
+    ("typed", "text"), [("ech", "echo"), ("a fs.r", "a fs.read"), ("/h", "/help")]
+)
+async def test_tab_completes_with_the_words_there_are_by_then(
+    typed: str, text: str, keys: PipeInput
+) -> None:
     words: list[str] = []
     reader = TerminalReader(words=lambda: words)
     keys.send_text("x\r")
     await read(reader)
-    words.append("later")
-    keys.send_text(f"lat{TAB}\r")
-    assert await read(reader) == PromptSubmitted(text="later")
+    words += ["echo", "fs.read", "/help"]
+    completed = asyncio.Event()
+    session = reader._session  # pyright: ignore[reportPrivateUsage]
+    assert session is not None
+    buffer = session.default_buffer
+
+    def look(_: object) -> None:
+        if buffer.text == text:
+            completed.set()
+
+    buffer.on_text_changed += look
+    reading = asyncio.create_task(read(reader))
+    keys.send_text(f"{typed}{TAB}")
+    async with asyncio.timeout(10):
+        await completed.wait()
+    keys.send_text("\r")
+    assert await reading == PromptSubmitted(text=text)
 
 
 async def test_history_goes_back_to_earlier_prompts(keys: PipeInput) -> None:
@@ -163,6 +182,13 @@ async def test_the_handlers_of_signals_and_of_the_loop_stay(keys: PipeInput) -> 
         loop.remove_signal_handler(signal.SIGINT)
 
 
+async def test_while_patched_standard_output_writes_above_the_prompt(keys: PipeInput) -> None:
+    before = sys.stdout
+    with TerminalReader().patch():
+        assert isinstance(sys.stdout, StdoutProxy)
+    assert sys.stdout is before
+
+
 async def test_nothing_is_imported_before_a_terminal_is_used() -> None:
     code = "import sys; from pipeline.shell.terminal import TerminalReader; TerminalReader()\n"
     code += "assert 'prompt_toolkit' not in sys.modules"
@@ -203,8 +229,10 @@ class Screen:
         os.write(self._ours, keys)
 
     def wait_for(self, text: bytes) -> None:
-        """Read until the text was shown; the program's end or 30 s without it fail."""
+        """Read until the text was shown; the program's end or 20 s of silence fail."""
         while text not in self._seen:
+            ready, _, _ = select.select([self._ours], [], [], 20)
+            assert ready, f"{text!r} did not come after {self._seen!r}"
             self._seen += os.read(self._ours, 4096)
         self._seen = self._seen.partition(text)[2]
 
@@ -223,13 +251,15 @@ def screen() -> Iterator[Screen]:
 
 async def test_a_chat_on_a_real_terminal(screen: Screen) -> None:
     def scenario() -> int:
-        screen.wait_for(b"you> ")
-        screen.type(b"ec\t hi\r")
+        screen.wait_for(b"you>")
+        screen.type(b"ec\t")
+        screen.wait_for(b"ho")
+        screen.type(b" hi\r")
         screen.wait_for(b"got PromptSubmitted(text='echo hi'")
-        screen.wait_for(b"you> ")
+        screen.wait_for(b"you>")
         screen.type(b"\x03")
         screen.wait_for(b"got PromptCancelled(")
-        screen.wait_for(b"you> ")
+        screen.wait_for(b"you>")
         screen.type(b"\x04")
         screen.wait_for(b"bye")
         return screen.process.wait(30)

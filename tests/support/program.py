@@ -55,6 +55,7 @@ class Program:
         self.err = bytearray()
         self._process = process
         self._changed = asyncio.Condition()
+        self._open = 2
         self._readers = [
             asyncio.create_task(self._read(process.stdout, self.out)),
             asyncio.create_task(self._read(process.stderr, self.err)),
@@ -107,31 +108,24 @@ class Program:
         await asyncio.wait(self._readers)
 
     async def _wait(self, stream: bytearray, text: str, count: int) -> None:
-        def has_ended() -> bool:
-            return all(reader.done() for reader in self._readers)
-
         def is_there() -> bool:
             return stream.count(text.encode()) >= count
 
         try:
             async with asyncio.timeout(DEADLINE), self._changed:
-                await self._changed.wait_for(lambda: is_there() or has_ended())
+                await self._changed.wait_for(lambda: is_there() or not self._open)
         except TimeoutError:
             raise AssertionError(f"{text!r} did not come; {self._wrote()}") from None
         assert is_there(), f"it ended without {text!r}; {self._wrote()}"
 
     async def _read(self, stream: asyncio.StreamReader | None, into: bytearray) -> None:
         assert stream is not None
-        try:
-            while chunk := await stream.read(65536):
-                async with self._changed:
-                    into += chunk
-                    self._changed.notify_all()
-        finally:
-            asyncio.get_running_loop().create_task(self._wake())
-
-    async def _wake(self) -> None:
+        while chunk := await stream.read(65536):
+            async with self._changed:
+                into += chunk
+                self._changed.notify_all()
         async with self._changed:
+            self._open -= 1
             self._changed.notify_all()
 
     def _wrote(self) -> str:

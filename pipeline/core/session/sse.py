@@ -57,6 +57,8 @@ def on_message(session: Session, plan: Plan, text: str, asked: jsonrpc.Id = None
         return session, (Problem(where=session.server, detail=str(exc)),)
     outputs: Outputs = ()
     for message in messages:
+        if session.route is None:  # The message before has ended the session.
+            break
         session, more = _on_one(session, plan, _about(message, asked))
         outputs = (*outputs, *more)
     return session, outputs
@@ -77,7 +79,7 @@ def on_body(session: Session, plan: Plan, posted: PostAnswered) -> Move:
     texts = [posted.body] if events is None else [e.data for e in events if e.event == "message"]
     outputs: Outputs = ()
     for text in texts:
-        if '"jsonrpc"' in text and session.route is not None:
+        if '"jsonrpc"' in text:
             session, more = on_message(session, plan, text, posted.id)
             outputs = (*outputs, *more)
     return session, outputs
@@ -211,15 +213,15 @@ def _answer(session: Session, id_: jsonrpc.Id, method: str) -> Outputs:
 
 def _on_notification(session: Session, plan: Plan, method: str, params: Json) -> Move:
     match method, params:
-        case "notifications/progress", {"progressToken": str() as token, "progress": progress} if (
-            isinstance(progress, int | float)
-        ):
-            total, message = params.get("total"), params.get("message")
+        case "notifications/progress", {"progressToken": str() as token, "progress": raw}:
+            message, progress = params.get("message"), _number(raw)
+            if progress is None:
+                return session, ()
             report = ProgressReported(
                 server=session.server,
                 id=token,
-                progress=float(progress),
-                total=float(total) if isinstance(total, int | float) else None,
+                progress=progress,
+                total=_number(params.get("total")),
                 message=message if isinstance(message, str) else "",
             )
             return session, (report,)
@@ -233,6 +235,14 @@ def _on_notification(session: Session, plan: Plan, method: str, params: Json) ->
             return _list(session, plan)
         case _:
             return session, ()
+
+
+def _number(value: object) -> float | None:
+    """A JSON number as a float; None if it is none, or too large for one."""
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
 
 
 def _post(session: Session, id_: str, message: Json) -> Post:
