@@ -51,7 +51,6 @@ from pipeline.shell.timers import Timers
 from sinks.base import Sink, SinkActor
 from sinks.jsonl import JsonlSink
 
-
 _SHUTDOWN = 10.0  # seconds for the sinks to write what they have
 
 

@@ -1,7 +1,7 @@
 """What a run is to do: everything the core may know of the settings, as one frozen value.
 
-A recording carries the plan in its header, so a replay starts the core as the run did. It holds no
-secret: keys and tokens stay in the shell, and `ServerPlan.url` has neither userinfo nor query.
+A recording carries the whole plan in its header, defaults too, so that a replay starts the core as the
+run did, whatever the defaults are by then. It holds no secret: keys and tokens stay in the shell, and `ServerPlan.url` has neither userinfo nor query.
 """
 
 from typing import Literal, TypeAlias
@@ -12,7 +12,7 @@ Goal: TypeAlias = Literal["chat", "prompt", "tools", "call"]
 DialectWish: TypeAlias = Literal["auto", "seed", "sse"]
 
 
-class ServerPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One server: `name` is unique in the run, `url` is where its event stream is."""
 
     name: str
@@ -29,7 +29,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     cache_write: float
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run. Times are seconds; limits are counts unless the name has a unit."""
 
     goal: Goal = "chat"

@@ -50,7 +50,7 @@ def to_prompt(text: str, *, max_chars: int, repaired: bool = False) -> PromptEve
         return PromptRejected(reason="found an empty prompt, expected some text")
     if len(text) > max_chars:
         return _too_long(len(text), max_chars)
-    whole = text
+    whole = _SURROGATE.sub("\ufffd", text)
     return PromptSubmitted(text=whole, repaired=repaired or whole != text)
 
 

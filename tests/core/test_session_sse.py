@@ -426,7 +426,7 @@ def test_malformed_progress_says_nothing(params: Json) -> None:
 
 @pytest.mark.parametrize("member", ["progress", "total"])
 def test_progress_beyond_all_numbers_does_no_harm(member: str) -> None:
-    params = {"progress": 1, "total": 1, member: 10**400}
+    params: Json = {"progress": 1, "total": 1, member: 10**400}
     _, out = say(ready_session(), told("notifications/progress", progressToken="call:c1", **params))
     assert only(Problem, out) == []
 
@@ -495,7 +495,7 @@ def test_what_is_no_json_rpc_is_told_and_the_session_goes_on() -> None:
 
 
 def test_a_batch_is_taken_in_its_order() -> None:
-    batch = [
+    batch: list[Json] = [
         {"jsonrpc": "2.0", "id": 1, "method": "ping"},
         {"jsonrpc": "2.0", "id": "call:c1", "result": {}},
         {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x"}},
