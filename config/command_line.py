@@ -215,7 +215,8 @@ def _check_together(settings: Settings, given: _Given) -> None:
         raise UsageError(f"{given.place('prompt')}: found an empty prompt, expected some text")
     if settings.command in ("tools", "call") and settings.output_format == "stream-json":
         raise UsageError(
-            f"{given.place('output_format')}: found 'stream-json', expected text or json for {settings.command}"
+            f"{given.place('output_format')}: found 'stream-json', "
+            f"expected text or json for {settings.command}"
         )
     for low, high in (
         ("call_timeout", "call_timeout_max"),

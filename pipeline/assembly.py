@@ -117,7 +117,9 @@ class Run:
                 sinks=self._sinks,
                 shutdown_timeout=self._shutdown_timeout,
             )
-            return await runtime.run()
+            ended = await runtime.run()
+            assert ended is not None, "nobody closes the inbox of a live run before its end"
+            return ended
 
     async def _effects(self, stack: AsyncExitStack) -> Effects:
         settings, inbox = self._settings, self._inbox

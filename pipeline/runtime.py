@@ -30,6 +30,18 @@ class ShutdownError(RuntimeError):
     """A sink did not finish in time; what it had not written is lost, and this says which."""
 
 
+class Inbox(Protocol):
+    """Where inputs come from, one at a time: the mailbox of a live run, or a recording."""
+
+    async def take(self) -> Input | None:
+        """The next input; None when there will be no more."""
+        ...
+
+    def close(self) -> None:
+        """Give no more."""
+        ...
+
+
 class EffectsActor(Protocol):
     """Carries out commands; its mailbox is the only way in."""
 
@@ -54,7 +66,7 @@ class Runtime:
     def __init__(
         self,
         stages: Stages,
-        inbox: Mailbox[Input],
+        inbox: Inbox,
         *,
         effects: EffectsActor,
         sinks: Sequence[SinkActor],
@@ -70,8 +82,10 @@ class Runtime:
         self._fault: Exception | None = None
         self._ended: RunEnded | None = None
 
-    async def run(self) -> RunEnded:
+    async def run(self) -> RunEnded | None:
         """Run until the core says `RunEnded`; every task is over when this returns.
+
+        None: the inbox had no more before that, which only a recording's may.
 
         Raises:
             CoreFaultError: If a stage raised.
@@ -87,7 +101,6 @@ class Runtime:
                 await self._work(working)
         finally:
             await self._finish_writing(writers)
-        assert self._ended is not None, "the pump ends with RunEnded or raises"
         return self._ended
 
     async def _work(self, working: asyncio.TaskGroup) -> None:

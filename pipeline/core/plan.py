@@ -1,7 +1,8 @@
 """What a run is to do: everything the core may know of the settings, as one frozen value.
 
-A recording carries the whole plan in its header, defaults too, so that a replay starts the core as the
-run did, whatever the defaults are by then. It holds no secret: keys and tokens stay in the shell, and `ServerPlan.url` has neither userinfo nor query.
+A recording carries the whole plan in its header, defaults too, so that a replay starts the core as
+the run did, whatever the defaults are by then. It holds no secret: keys and tokens stay in the
+shell, and `ServerPlan.url` has neither userinfo nor query.
 """
 
 from typing import Literal, TypeAlias

@@ -16,6 +16,7 @@ from pipeline.core.events import (
     AnswerCompleted,
     CallRejected,
     CallSubmitted,
+    Input,
     InputEnded,
     PromptCancelled,
     PromptSubmitted,
@@ -73,7 +74,8 @@ def initial(plan: Plan) -> RunState:
 def step(state: RunState, item: Passing) -> Step:
     """Advance by one item."""
     if state.is_over:
-        return state, (item,)
+        # What the stages above still make of it comes too late; what happened is written down.
+        return state, (item,) if isinstance(item, Input) else ()
     match item:
         case StreamLost(server=server):
             return _on_lost(replace(state, losses={**state.losses, server: item}), item)
@@ -143,9 +145,9 @@ def _on_tool_ended(state: RunState, ended: ToolEnded) -> RunState:
 
 
 def _on_idle(state: RunState, ask: ReadPrompt) -> Step:
-    if state.interrupted and not state.plan.interactive:
-        return _end(state)
-    if state.no_more_prompts:
+    # At a prompt Ctrl-C only ends the answer under way; other signals end the program.
+    is_kept = state.plan.interactive and state.interrupted == _SIGNALS["SIGINT"]
+    if state.no_more_prompts or (state.interrupted and not is_kept):
         return _end(state)
     return replace(state, is_idle=True, interrupted=0), (ask,)
 
@@ -153,7 +155,7 @@ def _on_idle(state: RunState, ask: ReadPrompt) -> Step:
 def _end(state: RunState, *items: Passing) -> Step:
     if state.interrupted:
         ended = RunEnded(code=state.interrupted, reason="interrupted")
-    elif state.plan.interactive and state.is_settled and state.code != NO_CONNECTION:
+    elif state.plan.interactive and state.code not in (NO_CONNECTION, UNAUTHORIZED):
         ended = RunEnded(code=DONE)
     else:
         ended = RunEnded(code=state.code, reason=state.reason)

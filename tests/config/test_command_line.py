@@ -112,6 +112,7 @@ def test_tools_takes_options_before_and_after(dashes: list[str]) -> None:
 def test_json_is_short_for_what_the_command_can_write() -> None:
     assert read("--json").output_format == "stream-json"
     assert read("tools", "--json").output_format == "json"
+    assert read("call", "echo", "--json").output_format == "json"
     assert read("--json", RXMCP_OUTPUT_FORMAT="text").output_format == "stream-json"
 
 
@@ -264,9 +265,10 @@ def test_settings_show_no_secret_and_know_them_all() -> None:
         *("--server", f"http://h/sse?token={SECRET}1", "-H", f"Authorization: Bearer {SECRET}2"),
         *("--sink", f"webhook=https://hooks/?k={SECRET}3", "--sink", "jsonl=out"),
         MCP_API_KEY=f" {SECRET}4 ",
+        RXMCP_WEBHOOK_SECRET=f"{SECRET}5",
     )
     assert SECRET not in repr(settings)
-    assert settings.secrets() >= {f"{SECRET}{number}" for number in (1, 2, 3, 4)}
+    assert settings.secrets() >= {f"{SECRET}{number}" for number in range(1, 6)}
     assert "out" not in settings.secrets()
 
 
@@ -389,7 +391,7 @@ KINDS = "expected console, jsonl=PATH or webhook=URL"
             "call: the arguments are no JSON object: Expecting property name enclosed in double "
             "quotes: line 1 column 2 (char 1)",
         ),
-        (["call", "t", "--json"], "option '--json' goes with chat, tools, not with call"),
+        (["serve", "--json"], "option '--json' goes with chat, tools, call, not with serve"),
         (["tools", "-p", "x"], "option '-p' goes with chat, not with tools"),
         (["--port", "1"], "option '--port' goes with serve, not with chat"),
         (["serve", "--model", "x"], "option '--model' goes with chat, tools, call, not with serve"),
@@ -528,7 +530,7 @@ def test_the_help_page_names_every_flag_and_fits_80_columns() -> None:
     ("command", "has", "lacks"),
     [
         ("tools", "--json", "--port"),
-        ("call", "--ignore-tool-error", "--json "),
+        ("call", "--ignore-tool-error", "--prompt"),
         ("serve", "--port", "--server"),
     ],
 )

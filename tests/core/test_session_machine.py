@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from pipeline.core.commands import (
     Close,
@@ -22,7 +21,6 @@ from pipeline.core.events import (
     ServersSettled,
     SessionClosed,
     SessionReady,
-    StreamLost,
     ToolsListed,
 )
 from pipeline.core.session.machine import SessionsState, initial, step
@@ -526,9 +524,3 @@ def test_a_server_that_comes_late_is_ready_all_the_same() -> None:
     _, out = play(step, initial(a_plan("s")), RunStarted(), START, *sse_start(ADD))
     assert len(only(SessionReady, out)) == 1
     assert len(only(ServersSettled, out)) == 1
-
-
-def test_the_status_of_a_loss_does_not_matter_here() -> None:
-    loss = StreamLost(server="s", reason="HTTP 401", status=401)
-    state, _ = play(step, after(opened()), loss)
-    assert session(state) == replace(session(after(opened())), phase="failed")

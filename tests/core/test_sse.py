@@ -191,6 +191,8 @@ def test_first_id_is_kept_until_the_stream_names_another(chunks: list[bytes], fi
 @example([b"data: 1234567890\n", b"data: 1\n\n"], 17)
 @example([b"data: 1234567890\n", b"data: 1\n\n"], 18)
 @example([b"data: 12345", b"67\n\n"], 13)
+@example([b"event: eeeeeeee\nid: iiiiiiii\n", b"data: 1\n\n"], 22)
+@example([b"event: eeeeeeee\nid: iiiiiiii\n", b"data: 1\n\n"], 23)
 def test_limit_strikes_at_the_same_place_for_any_cut(chunks: list[bytes], limit: int) -> None:
     stream = b"".join(chunks)
     expected = result(one_by_one(stream), limit)

@@ -21,7 +21,6 @@ async def test_tools_and_calls_of_the_npm_server(everything: str, tmp_path: Path
     tools = {tool["name"]: tool for tool in json.loads(described.out)}
     assert len(tools) == 13
     assert tools["echo"]["inputSchema"]["required"] == ["message"]
-    # Some tools come only after a `list_changed`: the list of a run is the one at its end.
     assert tools["get-structured-content"]["outputSchema"]["type"] == "object"
 
 
@@ -54,7 +53,7 @@ async def test_a_long_operation_of_the_npm_server_tells_its_progress(
         (["add", '{"a": 2, "b": 3}'], "5\n"),
         (["echo", "message=two words"], "two words\n"),
         (["slow", "steps=3"], "3 steps\n"),
-        (["picture"], "(image, image/png, 34 bytes)\n"),
+        (["picture"], "(image, image/png, 36 bytes)\n"),
     ],
 )
 async def test_calls_of_the_python_server(

@@ -221,11 +221,24 @@ def fill(fd: int) -> None:
         os.write(fd, b"y" * 4096)
 
 
+async def test_the_loop_watches_the_pipe_only_during_a_read(pipe: Pipe) -> None:
+    loop = asyncio.get_running_loop()
+    reading = asyncio.create_task(pipe.read())
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not loop.remove_reader(pipe.out)
+    pipe.write(b"one\n")
+    await pipe.read()
+    assert not loop.remove_reader(pipe.out)
+
+
 async def test_two_reads_at_once_are_refused(pipe: Pipe) -> None:
     reading = asyncio.create_task(pipe.read())
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="one read at a time"):
-        await pipe.reader.read()
+        await pipe.read()
     pipe.write(b"one\n")
     assert await reading == submitted("one")
 

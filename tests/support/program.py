@@ -1,4 +1,4 @@
-"""The program as people start it: `python main.py …`, a process of its own, always under a deadline.
+"""The program as people start it: `python main.py …` in a process, and always under a deadline.
 
     ended = await run("call", "add", "a=2", "b=3", cwd=tmp_path)
     assert (ended.code, ended.out) == (0, "5\\n")

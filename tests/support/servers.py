@@ -1,6 +1,6 @@
 """Real MCP servers in processes of their own, for the tests of whole runs.
 
-Fixtures of module scope: importing one into a `conftest.py` is enough. A test that needs to kill its
+Fixtures of module scope: importing one into a `conftest.py` is enough. A test that must kill its
 server uses `Server` itself.
 """
 
@@ -35,9 +35,11 @@ class Server:
         self, argv: Sequence[str], *, ready: str, url: str = "", env: Mapping[str, str], cwd: Path
     ) -> None:
         self.lines: list[str] = []
-        self._ready = re.compile(ready)
-        self._is_ready = threading.Event()
         self.url = url
+        self._ready = re.compile(ready)
+        self._is_ready = False
+        self._changed = threading.Condition()
+        self._has_ended = False
         self.process = subprocess.Popen(
             argv,
             cwd=cwd,
@@ -50,14 +52,22 @@ class Server:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._is_ready.wait(_START) or not self.url:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_ready or self._has_ended, _START)
+        if not self._is_ready:
             self.kill()
             raise AssertionError(f"{argv} does not serve: {self.lines}")
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self.url.split(":")[2].split("/")[0])
+        return int(self.url.split(":")[2].partition("/")[0])
+
+    def saw(self, words: str) -> None:
+        """Wait, off the loop, until it has written a line that holds `words`."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: any(words in line for line in self.lines), _START)
+        assert found, f"{words!r} did not come: {self.lines}"
 
     def kill(self) -> None:
         """End it at once, as the power does; no process is left when this returns."""
@@ -72,11 +82,16 @@ class Server:
         # To the end: a server whose pipe is full would stand still.
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append(line.rstrip())
-            if match := self._ready.search(line):
-                self.url = self.url or match[1]
-                self._is_ready.set()
-        self._is_ready.set()
+            match = self._ready.search(line)
+            with self._changed:
+                self.lines.append(line.rstrip())
+                if match is not None:
+                    self.url = self.url or match[1]
+                    self._is_ready = True
+                self._changed.notify_all()
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
 
 
 @contextmanager

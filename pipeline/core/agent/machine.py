@@ -163,7 +163,8 @@ def _on_finished(state: AgentState, turn: ModelFinished) -> Step:
             state, more = end_line(state)
             return act(state, uses, *outputs, *more)
         case "pause_turn":
-            state = replace(state, talk=state.talk.with_assistant(turn.content))
+            said = state.talk.with_assistant(talk.without_tools(turn.content))
+            state = replace(state, talk=said)
             state, more = end_line(state)
             return think(state, *outputs, *more)
         case "refusal":

@@ -20,7 +20,10 @@ Phase: TypeAlias = Literal["starting", "idle", "thinking", "acting"]
 
 
 class AgentState(msgspec.Struct, frozen=True):
-    """`uses` pairs the calls of this turn with the model's ids; `results` holds what ended."""
+    """`uses` pairs the calls of this turn with the model's ids; `results` holds what ended.
+
+    A person's own call has no id of the model's: there it is None.
+    """
 
     plan: Plan
     calls: Calls
@@ -34,7 +37,7 @@ class AgentState(msgspec.Struct, frozen=True):
     attempt: int = 0
     models: int = 0
     numbers: int = 0
-    uses: tuple[tuple[str, str], ...] = ()
+    uses: tuple[tuple[str, str | None], ...] = ()
     results: dict[str, Json] = {}
     spoken: str = ""
     spending: Spending = Spending()

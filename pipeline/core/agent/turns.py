@@ -21,6 +21,7 @@ from pipeline.core.events import (
     Tool,
     ToolEnded,
 )
+from pipeline.core.shapes import is_object
 from pipeline.core.tools import find, is_allowed
 
 
@@ -54,7 +55,7 @@ def _call(state: AgentState, wish: CallSubmitted, *outputs: Passing) -> Step:
     except ArgumentsError as exc:
         return next_wish(state, *outputs, CallRejected(tool=wish.tool, reason=str(exc)))
     id_ = f"c{state.numbers + 1}"
-    state = replace(state, numbers=state.numbers + 1, phase="acting", uses=((id_, ""),))
+    state = replace(state, numbers=state.numbers + 1, phase="acting", uses=((id_, None),))
     state, more = after_calls(state, tool_calls.start(state.calls, id_, tool, arguments))
     return state, (*outputs, *more)
 
@@ -75,10 +76,7 @@ def think(state: AgentState, *outputs: Passing) -> Step:
         return finish(state, "max_turns", *outputs)
     if state.spending.is_over(plan.max_budget_usd):
         return finish(state, "max_budget", *outputs)
-    everything = (tool for tools in state.tools.values() for tool in tools)
-    offered = tuple(
-        tool for tool in everything if is_allowed(tool, plan.allowed_tools, plan.disallowed_tools)
-    )
+    offered = _offered(state)
     state = replace(
         state,
         phase="thinking",
@@ -114,9 +112,9 @@ def finish(state: AgentState, stop: Stop, *outputs: Passing) -> Step:
 
 def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
     """Start all calls of a finished message together."""
-    known = {tool.alias: tool for tools in state.tools.values() for tool in tools}
-    plan, calls = state.plan, state.calls
-    pairs: list[tuple[str, str]] = []
+    known = {tool.alias: tool for tool in _offered(state)}
+    calls = state.calls
+    pairs: list[tuple[str, str | None]] = []
     results: dict[str, Json] = {}
     number = state.numbers
     for use in uses:
@@ -124,12 +122,13 @@ def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
         id_, use_id, name = f"c{number}", str(use.get("id", "")), str(use.get("name", ""))
         pairs.append((id_, use_id))
         tool = known.get(name)
-        if tool is None or not is_allowed(tool, plan.allowed_tools, plan.disallowed_tools):
+        if tool is None:
             reason = f"no tool is named {name!r}; these are: {', '.join(sorted(known)[:50])}"
             results[id_] = _failed(use_id, reason)
             outputs = (*outputs, Problem(where="model", detail=f"it asked for {name!r}: {reason}"))
             continue
-        calls, more = tool_calls.start(calls, id_, tool, dict(use.get("input") or {}))
+        arguments: Json = use["input"] if is_object(use.get("input")) else {}
+        calls, more = tool_calls.start(calls, id_, tool, arguments)
         outputs = (*outputs, *more)
     state = replace(
         state, calls=calls, numbers=number, phase="acting", uses=tuple(pairs), results=results
@@ -148,7 +147,7 @@ def collect(state: AgentState, outputs: Outputs) -> AgentState:
     """Keep the results of this turn's calls that ended."""
     use_ids = dict(state.uses)
     ended = [o for o in outputs if isinstance(o, ToolEnded) and o.call in use_ids]
-    results = {each.call: tool_result(use_ids[each.call], each) for each in ended}
+    results = {each.call: tool_result(use_ids[each.call] or "", each) for each in ended}
     return replace(state, results={**state.results, **results}) if results else state
 
 
@@ -163,12 +162,19 @@ def _think_when_complete(state: AgentState, *outputs: Passing) -> Step:
 
 def is_own_call(state: AgentState) -> bool:
     """Did a person, not the model, ask for the call under way?"""
-    return any(not use_id for _, use_id in state.uses)
+    return any(use_id is None for _, use_id in state.uses)
 
 
 def results_in_order(state: AgentState) -> list[Json]:
     """The results of this turn in the order of its calls, each in."""
     return [state.results[id_] for id_, _ in state.uses]
+
+
+def _offered(state: AgentState) -> tuple[Tool, ...]:
+    """The tools that the model may use, in an order that stays."""
+    allowed, disallowed = state.plan.allowed_tools, state.plan.disallowed_tools
+    everything = (tool for tools in state.tools.values() for tool in tools)
+    return tuple(tool for tool in everything if is_allowed(tool, allowed, disallowed))
 
 
 def _failed(use_id: str, reason: str) -> Json:
