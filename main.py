@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # heavy: only a real run pays for them
     from pipeline.assembly import Run
     from pipeline.core.events import RunEnded
     from pipeline.shell.prompts import PromptReader
+    from sinks.tool_names import ToolNames
 
 USAGE, FAILED = 2, 1
 _DOTENV = Path(".env")
@@ -56,7 +57,11 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     start_logging(settings.logs_from, settings.secrets() | keys)
     for notice in settings.notices:
         _write(sys.stderr, f"! {notice}\n")
-    return asyncio.run(_serve(settings) if settings.command == "serve" else _client(settings))
+    try:
+        return asyncio.run(_serve(settings) if settings.command == "serve" else _client(settings))
+    except Exception as exc:  # noqa: BLE001  a bug of ours: told in words, whole in the log
+        _log_fault(exc)
+        return _failed(settings, FAILED, f"a fault of rxmcp itself: {exc!r}; please report it")
 
 
 async def _serve(settings: "Settings") -> int:
@@ -97,6 +102,7 @@ async def _client(settings: "Settings") -> int:
     from pipeline.runtime import CoreFaultError, ShutdownError
     from pipeline.shell.targets import make_target
     from sinks.base import SinkError
+    from sinks.tool_names import ToolNames
 
     async with AsyncExitStack() as stack:
         servers = await _servers(settings, stack)
@@ -113,8 +119,9 @@ async def _client(settings: "Settings") -> int:
         if is_interactive and settings.model == "direct" and not settings.quiet:
             _write(sys.stderr, _DIRECT)
         plan = make_plan(settings, servers, is_interactive=is_interactive)
-        prompts = _prompts(stack, is_interactive=is_interactive) if is_chat else None
-        client = Run(settings, plan, targets, prompts=prompts)
+        names = ToolNames()
+        prompts = _prompts(stack, names if is_interactive else None) if is_chat else None
+        client = Run(settings, plan, targets, prompts=prompts, also=[names])
         _interrupt(client)
         try:
             ended = await client.run(*first_inputs(settings, context))
@@ -158,13 +165,13 @@ async def _context(settings: "Settings") -> str:
     return context.text if isinstance(context, PromptSubmitted) else ""
 
 
-def _prompts(stack: AsyncExitStack, *, is_interactive: bool) -> "PromptReader":
+def _prompts(stack: AsyncExitStack, names: "ToolNames | None") -> "PromptReader":
     from pipeline.shell.prompts import PipeReader, stdin_fd
     from pipeline.shell.terminal import TerminalReader
 
-    if not is_interactive:
+    if names is None:
         return PipeReader(stdin_fd())
-    reader = TerminalReader()
+    reader = TerminalReader(words=names.words)
     stack.enter_context(reader.patch())
     return reader
 
@@ -204,6 +211,12 @@ def _tell_json(code: int, reason: str) -> None:
     import json
 
     _write(sys.stderr, json.dumps({"error": {"code": code, "message": reason}}) + "\n")
+
+
+def _log_fault(exc: Exception) -> None:
+    from loguru import logger
+
+    logger.opt(exception=exc).debug("! a fault of rxmcp itself")
 
 
 def _log_line(line: str) -> None:

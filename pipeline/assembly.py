@@ -69,6 +69,7 @@ class Run:
         targets: Sequence[Target],
         *,
         prompts: Prompts | None,
+        also: Sequence[Sink] = (),
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -79,7 +80,8 @@ class Run:
         # A webhook may take `drain` seconds, and then has to say what it could not deliver.
         self._shutdown_timeout = _SHUTDOWN + settings.webhook.drain
         header = Header(rxmcp=version(), session=secrets.token_hex(8), at=now(), plan=plan)
-        self._sinks = [self._actor(sink) for sink in make_sinks(settings, header, self._tell)]
+        sinks = (*make_sinks(settings, header, self._tell), *also)
+        self._sinks = [self._actor(sink) for sink in sinks]
 
     @property
     def is_interrupted(self) -> bool:

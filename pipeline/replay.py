@@ -7,7 +7,6 @@ its input had. Nothing is carried out.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import get_args
 
 import msgspec
 from loguru import logger
@@ -19,14 +18,13 @@ from operators.check_against import DivergedError, check_against
 from operators.route import Parcel
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Passing
-from pipeline.core.events import Input, RunEnded
+from pipeline.core.events import Input, RunEnded, is_input
 from pipeline.graph import stages
 from pipeline.mailbox import Mailbox
 from pipeline.runtime import CoreFaultError, Runtime, Spawn
 from pipeline.shell.recordings import RecordedRun, RecordingError
 from sinks.base import Sink, SinkActor
 
-_INPUTS = get_args(Input)
 _QUEUE = MailboxOptions()
 
 
@@ -72,7 +70,7 @@ async def replay(run: RecordedRun, sinks: Sequence[Sink], options: ReplayOptions
     try:
         ended = await Runtime(chain, tape, effects=_Nothing(), sinks=actors).run()
     except CoreFaultError as exc:
-        match exc.__cause__:
+        match exc.fault:
             case DivergedError() as difference:
                 return Replayed(tape.events, None, difference)
             case RecordingError() as broken:
@@ -100,7 +98,7 @@ class _Tape:
         for entry in self._entries:
             if self._is_closed or (until is not None and entry.seq > until):
                 break
-            if isinstance(entry.item, _INPUTS):
+            if is_input(entry.item):
                 self.at = entry.at
                 await self._keep_pace()
                 return entry.item
@@ -110,7 +108,7 @@ class _Tape:
         self._is_closed = True
 
     def count(self) -> Callable[[Observable[Parcel]], Observable[Parcel]]:
-        """Stop after `until` items, and know how many there were."""
+        """Know how many items came out."""
 
         def seen(parcel: Parcel) -> None:
             self.events = parcel.entry.seq

@@ -23,7 +23,11 @@ Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class CoreFaultError(RuntimeError):
-    """A pure stage raised: a bug of ours. The text names the input that shows it."""
+    """A stage raised `fault`: a bug of ours. The text names the input that shows it."""
+
+    def __init__(self, item: Passing, fault: Exception) -> None:
+        super().__init__(f"at {type(item).__name__}: {fault!r}")
+        self.fault = fault
 
 
 class ShutdownError(RuntimeError):
@@ -97,11 +101,18 @@ class Runtime:
             async with asyncio.timeout(self._shutdown_timeout):
                 for sink in self._sinks:
                     await sink.opened()
-            async with asyncio.TaskGroup() as working:
-                await self._work(working)
+            await self._work_in_a_group()
         finally:
             await self._finish_writing(writers)
         return self._ended
+
+    async def _work_in_a_group(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as working:
+                await self._work(working)
+        except BaseExceptionGroup as group:
+            # The first fault brings the others about; who called `run` wants to hear of that one.
+            raise _first(group) from group
 
     async def _work(self, working: asyncio.TaskGroup) -> None:
         tasks: set[asyncio.Task[None]] = set()
@@ -131,8 +142,7 @@ class Runtime:
                     await mailbox.room()
                 head.on_next(item)
                 if self._fault is not None:
-                    fault = f"at {type(item).__name__}: {self._fault!r}"
-                    raise CoreFaultError(fault) from self._fault
+                    raise CoreFaultError(item, self._fault) from self._fault
         finally:
             subscription.dispose()
 
@@ -157,3 +167,8 @@ class Runtime:
         if late:
             names = ", ".join(sorted(task.get_name() for task in late))
             raise ShutdownError(f"{names} did not finish within {self._shutdown_timeout:g} s")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -77,16 +77,23 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_entry(line: bytes) -> Entry:
-    """Read one line.
+    """Read one line; encoded again, it is the same line.
 
     Raises:
         NotARecordingError: If it is torn, or of a kind or shape that this version does not know.
     """
     try:
         place = _places.decode(line)
-        return Entry(place.seq, place.at, _items.decode(line))
+        return Entry(place.seq, place.at, _whole(_items.decode(line)))
     except _UNREADABLE as exc:
         raise NotARecordingError(f"not a line of a recording: {exc}") from exc
+
+
+def _whole(item: Item) -> Item:
+    """Stand-ins for the messages that an earlier line holds: `since` counts from the first one."""
+    if isinstance(item, CallModel) and item.since:
+        return replace(item, messages=(*({},) * item.since, *item.messages))
+    return item
 
 
 def decode_header(line: bytes) -> Header:

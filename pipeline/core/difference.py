@@ -15,7 +15,7 @@ _SHOWN = 5
 
 
 def is_same(one: Item, other: Item) -> bool:
-    """Would a recording hold the same line for both? (It keeps only what is new in a `CallModel`.)"""
+    """Would a recording hold the same line for both? Of a `CallModel` it keeps what is new."""
     return one == other or (type(one) is type(other) and to_json(one) == to_json(other))
 
 

@@ -11,7 +11,7 @@ a recording sees. No event ever holds a secret.
 """
 
 import re
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -227,6 +227,12 @@ Input: TypeAlias = (
     | TimerFired
     | SinkFailed
 )
+
+
+def is_input(item: object) -> TypeGuard[Input]:
+    """Did it come from outside? Then a replay feeds it in."""
+    return isinstance(item, Input)
+
 
 # --- outcomes -------------------------------------------------------------------------------
 

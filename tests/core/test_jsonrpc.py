@@ -8,8 +8,8 @@ from mcp_types import jsonrpc as official
 from pipeline.core.events import Json
 from pipeline.core.jsonrpc import (
     METHOD_NOT_FOUND,
-    NotJsonRpcError,
     Notification,
+    NotJsonRpcError,
     Reply,
     Request,
     answer,

@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.core.commands import Passing, Reconnect, StopTimer
 from pipeline.core.events import (
-
     Json,
     Problem,
     ReplyReceived,

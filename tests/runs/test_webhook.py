@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from tests.support.in_process import play
 from tests.support.program import run
 from tests.support.receiver import Answer, Receiver
 from tests.support.wire import closed_port

@@ -66,7 +66,9 @@ class Server:
     def saw(self, words: str) -> None:
         """Wait, off the loop, until it has written a line that holds `words`."""
         with self._changed:
-            found = self._changed.wait_for(lambda: any(words in line for line in self.lines), _START)
+            found = self._changed.wait_for(
+                lambda: any(words in line for line in self.lines), _START
+            )
         assert found, f"{words!r} did not come: {self.lines}"
 
     def kill(self) -> None:
