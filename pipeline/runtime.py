@@ -170,5 +170,5 @@ class Runtime:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+    inner: Any = group.exceptions[0]
+    return _first(inner) if hasattr(inner, "exceptions") else inner

@@ -50,6 +50,7 @@ class _Place(msgspec.Struct):
 
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_MOST_MESSAGES = 1_000_000
 _encoder = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 _places = msgspec.json.Decoder(_Place)
@@ -92,6 +93,8 @@ def decode_entry(line: bytes) -> Entry:
 def _whole(item: Item) -> Item:
     """Stand-ins for the messages that an earlier line holds: `since` counts from the first one."""
     if isinstance(item, CallModel) and item.since:
+        if not 0 < item.since <= _MOST_MESSAGES:
+            raise msgspec.ValidationError(f"found {item.since} messages before those of a call")
         return replace(item, messages=(*({},) * item.since, *item.messages))
     return item
 

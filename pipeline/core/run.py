@@ -16,7 +16,6 @@ from pipeline.core.events import (
     AnswerCompleted,
     CallRejected,
     CallSubmitted,
-    Input,
     InputEnded,
     PromptCancelled,
     PromptSubmitted,
@@ -25,6 +24,7 @@ from pipeline.core.events import (
     SessionReady,
     StreamLost,
     ToolEnded,
+    is_input,
 )
 from pipeline.core.plan import Plan
 
@@ -75,7 +75,7 @@ def step(state: RunState, item: Passing) -> Step:
     """Advance by one item."""
     if state.is_over:
         # What the stages above still make of it comes too late; what happened is written down.
-        return state, (item,) if isinstance(item, Input) else ()
+        return state, (item,) if is_input(item) else ()
     match item:
         case StreamLost(server=server):
             return _on_lost(replace(state, losses={**state.losses, server: item}), item)

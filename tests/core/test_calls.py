@@ -222,9 +222,7 @@ def test_it_is_never_guessed_which_of_several_calls_an_answer_is_for() -> None:
     after, out = calls.on_reply(table, reply(None, error="no"))
     assert after == table
     assert out == (
-        Problem(
-            where="s", detail="error 'no' without an id, which could be for any of 2 calls"
-        ),
+        Problem(where="s", detail="error 'no' without an id, which could be for any of 2 calls"),
     )
 
 

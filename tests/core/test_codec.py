@@ -5,6 +5,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,13 +77,22 @@ def test_every_item_comes_back_as_it_was(kind: Any, data: st.DataObject, seq: in
 
 
 @settings(max_examples=50, deadline=None)
-@given(command=values_of(CallModel))
-def test_of_a_model_call_only_what_is_new_is_kept(command: CallModel) -> None:
-    back = decode_entry(encode_entry(Entry(1, AT, command))).item
-    assert isinstance(back, CallModel)
-    assert (back.call, back.since) == (command.call, command.since)
-    assert back.messages == command.messages[command.since :]
-    assert back.tools == (command.tools if command.tools_changed else ())
+@given(data=st.data(), command=values_of(CallModel))
+def test_of_a_model_call_only_what_is_new_is_kept(data: st.DataObject, command: CallModel) -> None:
+    since = data.draw(st.integers(0, len(command.messages)))
+    command = replace(command, since=since)
+    line = encode_entry(Entry(1, AT, command))
+    back = decode_entry(line)
+    item = back.item
+    assert isinstance(item, CallModel)
+    assert (item.call, item.since, item.tools_changed) == (
+        command.call,
+        since,
+        command.tools_changed,
+    )
+    assert item.messages == ({},) * since + command.messages[since:]
+    assert item.tools == (command.tools if command.tools_changed else ())
+    assert encode_entry(back) == line
 
 
 def test_a_line_has_its_place_first_and_then_the_item() -> None:
@@ -140,6 +150,10 @@ def test_a_torn_line_is_told_wherever_it_was_torn(length: int) -> None:
         (b'{"seq":1,"at":"x","kind":"prompt_submitted","text":"\xff"}', "utf-8"),
         (b'{"seq":1,"at":"\xff","kind":"run_started"}', "utf-8"),
         (b'{"seq":1,"at":"x","kind":"run_started"} {}', "trailing"),
+        (b'{"seq":1,"at":"x","kind":"call_model","call":"m","messages":[],"since":10000000000}',
+         "found 10000000000 messages"),
+        (b'{"seq":1,"at":"x","kind":"call_model","call":"m","messages":[],"since":-1}',
+         "found -1 messages"),
         (b"[1]", "array"),
         (b"", "truncated"),
         (b"\x00\x00\x00\x00", "malformed"),

@@ -12,9 +12,7 @@ IMAGE: Json = {"type": "image", "data": "QUJD", "mimeType": "image/png"}
 
 
 def ended(*content: Json, outcome: CallOutcome = "answered", **changes: Any) -> ToolEnded:
-    return ToolEnded(
-        call="c1", server="s", tool="add", outcome=outcome, content=content, **changes
-    )
+    return ToolEnded(call="c1", server="s", tool="add", outcome=outcome, content=content, **changes)
 
 
 def texts(block: Json) -> list[str]:

@@ -138,9 +138,7 @@ def test_a_result_in_any_shape_becomes_an_mcp_result(
 def test_a_bare_result_with_an_id_of_its_own_is_not_taken_for_an_echo(id_: Any) -> None:
     text = frame("result", {"id": id_, "name": "Bob"}).data
     (_, (found,)) = seed.on_result(SESSION, text)
-    assert found == ReplyReceived(
-        server="s", id=None, result={"content": [text_block(text)]}
-    )
+    assert found == ReplyReceived(server="s", id=None, result={"content": [text_block(text)]})
 
 
 def test_a_malformed_result_is_the_error_of_the_call_it_answers() -> None:

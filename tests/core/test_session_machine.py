@@ -300,9 +300,7 @@ def test_a_handshake_that_cannot_be_delivered_drops_the_connection(
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("id_", [*HANDSHAKES, "initialized:s"])
-def test_a_handshake_that_is_not_authorized_ends_the_server_for_good(
-    id_: str, status: int
-) -> None:
+def test_a_handshake_that_is_not_authorized_ends_the_server_for_good(id_: str, status: int) -> None:
     items = HANDSHAKES.get(id_, sse_start()[:-1])
     state, out = play(step, after(*items), posted(id_, status, body="bad key"))
     close = one(Close, out)
@@ -321,9 +319,7 @@ def test_nothing_brings_a_server_back_that_was_given_up() -> None:
     "id_", ["init:s:1", "list:s:1.1", "initialized:s", "answer:s:1", "call:c1", "cancel:c1"]
 )
 @pytest.mark.parametrize("answer", [{"status": 202}, {"status": 200, "body": "Accepted"}])
-def test_a_post_that_is_accepted_says_nothing_by_itself(
-    id_: str, answer: dict[str, Any]
-) -> None:
+def test_a_post_that_is_accepted_says_nothing_by_itself(id_: str, answer: dict[str, Any]) -> None:
     for items in (sse_start()[:-1], sse_start(ADD), seed_start(ADD)):
         state = after(*items)
         item = posted(id_, **answer)

@@ -226,9 +226,7 @@ def test_a_server_that_says_nothing_of_itself_has_no_name(info: Any) -> None:
 
 @pytest.mark.parametrize("capabilities", [None, {}, [], {"prompts": {}}])
 def test_a_server_without_tools_is_ready_at_once(capabilities: Any) -> None:
-    session, out = say(
-        initializing(), answered("init:s:1", greeting(capabilities=capabilities))
-    )
+    session, out = say(initializing(), answered("init:s:1", greeting(capabilities=capabilities)))
     assert session.phase == "ready"
     assert posts(out) == ["initialized:s"]
     assert one(ToolsListed, out).tools == ()

@@ -57,7 +57,7 @@ def test_an_installed_wheel_calls_a_tool_without_the_checkout(wheel: Path, tmp_p
 @pytest.mark.parametrize(
     ("source", "moved"),
     [
-        ("from pipeline.core.sse import SseParser", "from rxmcp.pipeline.core.sse import SseParser"),
+        ("from pipeline.core import sse", "from rxmcp.pipeline.core import sse"),
         ("    from server import run", "    from rxmcp.server import run"),
         ("from configparser import ConfigParser", "from configparser import ConfigParser"),
         ("import asyncio", "import asyncio"),

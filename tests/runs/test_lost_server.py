@@ -18,7 +18,7 @@ from pipeline.core.events import (
     ToolEnded,
     ToolsChanged,
 )
-from pipeline.core.run import DONE
+from pipeline.core.run import DONE, NO_CONNECTION
 from server.options import ServerOptions
 from server.run import serve
 from tests.support.in_process import QUICK, Lines, playing
@@ -88,7 +88,11 @@ async def test_a_server_that_was_ready_is_waited_for_longer_than_one_never_met(
         await run.saw(ToolsChanged)
         outlives_the_server = stack.pop_all()
     async with outlives_the_server:
-        await run.saw(StreamLost, attempt=RetryOptions().attempts)
+        await run.saw(StreamLost, retry_in=None)
+        lines.end()
+        played = await run.ended()
+    assert len(played.only(StreamLost)) == RetryOptions().attempts + 1
+    assert played.ended.code == NO_CONNECTION
 
 
 async def test_calls_that_were_not_sent_wait_for_the_server_and_those_sent_are_unknown() -> None:

@@ -175,9 +175,9 @@ async def run(
         return await program.ended(seconds)
 
 
-async def shell(script: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+async def shell(script: str, cwd: Path, *, seconds: float = DEADLINE) -> Ended:
     """Run a script of bash to its end: in it, `rxmcp …` is the program."""
     start = f'rxmcp() {{ "{sys.executable}" "{MAIN}" "$@"; }}\n'
-    async with running(cwd=cwd, env=env, command=("bash", "-c", start + script)) as program:
+    async with running(cwd=cwd, command=("bash", "-c", start + script)) as program:
         program.end_input()
-        return await program.ended()
+        return await program.ended(seconds)

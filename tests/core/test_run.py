@@ -1,0 +1,287 @@
+"""When a run is over, and with which exit status."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.core.commands import CallModel, Passing, ReadPrompt
+from pipeline.core.events import (
+    AnswerCompleted,
+    CallRejected,
+    CallSubmitted,
+    InputEnded,
+    Problem,
+    PromptCancelled,
+    PromptSubmitted,
+    RunEnded,
+    RunStarted,
+    ServersSettled,
+    SessionReady,
+    Stop,
+    StreamLost,
+    ToolEnded,
+)
+from pipeline.core.plan import Plan
+from pipeline.core.run import initial, step
+from tests.support.play import URL, a_plan, a_route, lost, one, only, play
+
+IDLE = ReadPrompt()
+SETTLED = ServersSettled(ready=("s",))
+ASK = PromptSubmitted(text="hi")
+
+
+def run(*items: Passing, plan: Plan | None = None, **changes: Any) -> list[Passing]:
+    return play(step, initial(plan or a_plan("s", **changes)), *items)[1]
+
+
+def code(*items: Passing, **changes: Any) -> int:
+    return one(RunEnded, run(*items, **changes)).code
+
+
+def reason(*items: Passing, **changes: Any) -> str:
+    return one(RunEnded, run(*items, **changes)).reason
+
+
+def done(stop: Stop = "end_turn") -> AnswerCompleted:
+    return AnswerCompleted(text="A", turns=1, stop=stop)
+
+
+def tool_ended(outcome: Any = "answered", *, is_error: bool = False) -> ToolEnded:
+    return ToolEnded(
+        call="c1", server="s", tool="add", outcome=outcome, is_error=is_error, reason="why"
+    )
+
+
+# --- the end ----------------------------------------------------------------------------------
+
+
+def test_a_run_ends_where_nobody_will_answer_the_wish_for_a_prompt() -> None:
+    out = run(SETTLED, ASK, InputEnded(), done(), IDLE)
+    assert out == [SETTLED, ASK, InputEnded(), done(), RunEnded(code=0)]
+
+
+def test_a_run_that_waits_for_a_prompt_ends_with_the_input() -> None:
+    assert run(SETTLED, IDLE, InputEnded()) == [SETTLED, IDLE, InputEnded(), RunEnded(code=0)]
+
+
+def test_a_run_does_not_end_in_mid_answer() -> None:
+    assert only(RunEnded, run(SETTLED, IDLE, ASK, InputEnded())) == []
+    assert only(RunEnded, run(SETTLED, IDLE, CallSubmitted(tool="x"), InputEnded())) == []
+
+
+def test_input_that_ends_before_the_servers_have_settled_waits_for_them() -> None:
+    assert only(RunEnded, run(RunStarted(), InputEnded())) == []
+    assert code(RunStarted(), InputEnded(), SETTLED, IDLE) == 0
+
+
+@pytest.mark.parametrize("item", [Problem(where="x", detail="y"), CallModel(call="m", messages=())])
+def test_all_else_passes_through(item: Passing) -> None:
+    state = initial(a_plan("s"))
+    assert step(state, item) == (state, (item,))
+
+
+def test_nothing_but_inputs_comes_out_after_the_end() -> None:
+    ended = [SETTLED, IDLE, InputEnded()]
+    late: list[Passing] = [
+        lost(None), PromptCancelled(), InputEnded(), ASK, done("model_failed"), IDLE, SETTLED,
+        CallModel(call="m", messages=()), Problem(where="x", detail="y"), tool_ended(),
+    ]  # fmt: skip
+    out = run(*ended, *late)
+    assert out == [*ended, RunEnded(code=0), lost(None), PromptCancelled(), InputEnded(), ASK]
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [
+        ("end_turn", 0),
+        ("cancelled", 0),
+        ("refusal", 1),
+        ("model_failed", 7),
+        ("max_tokens", 8),
+        ("max_turns", 8),
+        ("max_budget", 8),
+        ("context_full", 8),
+    ],
+)
+def test_how_an_answer_ended_is_the_status(stop: Stop, status: int) -> None:
+    items = [SETTLED, ASK, InputEnded(), done(stop), IDLE]
+    assert code(*items) == status
+    assert reason(*items) == (f"the answer ended by {stop}" if status else "")
+
+
+def test_the_first_failure_counts() -> None:
+    items = [SETTLED, done("model_failed"), done("max_turns"), done(), InputEnded(), IDLE]
+    assert (code(*items), reason(*items)) == (7, "the answer ended by model_failed")
+
+
+def test_a_person_at_the_terminal_has_seen_the_failures_and_the_status_is_0() -> None:
+    items = [SETTLED, done("model_failed"), IDLE, InputEnded()]
+    assert (code(*items, interactive=True), reason(*items, interactive=True)) == (0, "")
+
+
+# --- servers ----------------------------------------------------------------------------------
+
+
+def test_a_run_without_any_server_needs_none() -> None:
+    out = run(ServersSettled(ready=()), ASK, InputEnded(), done(), IDLE, plan=Plan())
+    assert one(RunEnded, out).code == 0
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_a_run_that_reached_no_server_says_which_were_tried_and_ends(interactive: bool) -> None:
+    items: list[Passing] = [
+        StreamLost(server="a", reason="connection refused"),
+        ServersSettled(ready=(), failed=("a",), starting=("b",)),
+    ]
+    plan = a_plan("a", "b", interactive=interactive)
+    end = one(RunEnded, run(*items, plan=plan))
+    assert end == RunEnded(
+        code=4,
+        reason=(
+            f"no server could be used: a at {URL}: connection refused; "
+            f"b at {URL}: no answer in time (--start-timeout); check --server or MCP_SERVER_URL"
+        ),
+    )
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_run_that_no_server_lets_in_has_its_own_status(status: int, interactive: bool) -> None:
+    items: list[Passing] = [
+        StreamLost(server="s", reason=f"HTTP {status}", status=status),
+        ServersSettled(ready=(), failed=("s",)),
+    ]
+    assert code(*items, interactive=interactive) == 3
+    assert reason(*items, interactive=interactive).endswith("; check MCP_API_KEY")
+
+
+def test_refused_by_one_and_unreachable_by_another_is_no_connection() -> None:
+    items: list[Passing] = [
+        StreamLost(server="a", reason="HTTP 401", status=401),
+        StreamLost(server="b", reason="refused"),
+        ServersSettled(ready=(), failed=("a", "b")),
+    ]
+    assert one(RunEnded, run(*items, plan=a_plan("a", "b"))).code == 4
+
+
+def test_one_server_that_is_ready_is_enough_to_go_on() -> None:
+    settled = ServersSettled(ready=("a",), failed=("b",))
+    out = run(lost(None, server="b"), settled, IDLE, plan=a_plan("a", "b"))
+    assert only(RunEnded, out) == []
+
+
+LATE_LOSS = [SETTLED, ASK, lost(None, reason="HTTP 410"), done(), InputEnded(), IDLE]
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_losing_the_last_server_lets_the_answer_end_and_is_the_status(interactive: bool) -> None:
+    out = run(*LATE_LOSS, interactive=interactive)
+    assert one(RunEnded, out).code == 4
+    assert "HTTP 410" in one(RunEnded, out).reason
+    assert out.index(done()) < out.index(one(RunEnded, out))
+
+
+def test_losing_one_of_two_servers_is_no_failure_of_the_run() -> None:
+    items = [SETTLED, lost(None), InputEnded(), IDLE]
+    assert one(RunEnded, run(*items, plan=a_plan("s", "t"))).code == 0
+
+
+def test_a_loss_that_somebody_tries_to_mend_is_no_failure_of_the_run() -> None:
+    assert code(SETTLED, lost(5.0), InputEnded(), IDLE) == 0
+
+
+def test_a_server_that_came_back_counts_as_there() -> None:
+    back = SessionReady(server="s", route=a_route())
+    items = [SETTLED, lost(None), back, lost(None, server="t"), InputEnded(), IDLE]
+    assert one(RunEnded, run(*items, plan=a_plan("s", "t"))).code == 0
+
+
+# --- what a run is for ------------------------------------------------------------------------
+
+
+def test_a_run_for_the_list_of_tools_ends_when_the_servers_have_settled() -> None:
+    out = run(SETTLED, goal="tools")
+    assert out == [SETTLED, RunEnded(code=0)]
+
+
+CALL = [SETTLED, CallSubmitted(tool="add"), InputEnded()]
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "words"),
+    [
+        (tool_ended(), 0, ""),
+        (tool_ended(is_error=True), 5, "the tool add answered with an error"),
+        (tool_ended("not_sent"), 1, "add: not_sent: why"),
+        (tool_ended("unknown"), 1, "add: unknown: why"),
+    ],
+)
+def test_a_run_for_one_call_has_the_status_of_that_call(
+    ended: ToolEnded, status: int, words: str
+) -> None:
+    items = [*CALL, ended, IDLE]
+    assert (code(*items, goal="call"), reason(*items, goal="call")) == (status, words)
+
+
+def test_an_error_of_a_tool_may_be_ignored_but_not_a_lost_call() -> None:
+    changes: Any = {"goal": "call", "ignore_tool_error": True}
+    assert code(*CALL, tool_ended(is_error=True), IDLE, **changes) == 0
+    assert code(*CALL, tool_ended("unknown"), IDLE, **changes) == 1
+
+
+@pytest.mark.parametrize("ended", [tool_ended(is_error=True), tool_ended("unknown")])
+def test_in_a_chat_a_failed_call_is_the_models_business(ended: ToolEnded) -> None:
+    assert code(SETTLED, ASK, ended, done(), InputEnded(), IDLE) == 0
+
+
+def test_a_call_that_cannot_be_made_is_a_mistake_of_usage() -> None:
+    rejected = CallRejected(tool="mul", reason="no tool is named 'mul'")
+    items = [*CALL, rejected, IDLE]
+    assert (code(*items, goal="call"), reason(*items, goal="call")) == (2, "no tool is named 'mul'")
+
+
+# --- interrupted ------------------------------------------------------------------------------
+
+SIGNALS = [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGSTRANGE", 130)]
+
+
+@pytest.mark.parametrize(("signal", "status"), SIGNALS)
+@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize("items", [[], [RunStarted()], [SETTLED, IDLE]])
+def test_a_signal_while_nothing_is_under_way_ends_the_run(
+    items: list[Passing], signal: str, status: int, interactive: bool
+) -> None:
+    cancel = PromptCancelled(signal=signal)
+    out = run(*items, cancel, interactive=interactive)
+    assert out[-2:] == [cancel, RunEnded(code=status, reason="interrupted")]
+
+
+@pytest.mark.parametrize(("signal", "status"), SIGNALS)
+def test_a_signal_in_mid_answer_ends_a_run_once_the_answer_is_cancelled(
+    signal: str, status: int
+) -> None:
+    cancel = PromptCancelled(signal=signal)
+    out = run(SETTLED, IDLE, ASK, cancel, done("cancelled"), IDLE)
+    assert out[-3:] == [cancel, done("cancelled"), RunEnded(code=status, reason="interrupted")]
+
+
+def test_at_a_terminal_ctrl_c_ends_the_answer_and_not_the_chat() -> None:
+    items = [SETTLED, IDLE, ASK, PromptCancelled(), done("cancelled"), IDLE]
+    assert only(RunEnded, run(*items, interactive=True)) == []
+    assert code(*items, PromptCancelled(), interactive=True) == 130
+    assert code(*items, InputEnded(), interactive=True) == 0
+
+
+@pytest.mark.parametrize(("signal", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_at_a_terminal_the_other_signals_end_the_chat_too(signal: str, status: int) -> None:
+    cancel = PromptCancelled(signal=signal)
+    items = [SETTLED, IDLE, ASK, cancel, done("cancelled"), IDLE]
+    assert code(*items, interactive=True) == status
+
+
+def test_an_interruption_is_the_status_whatever_failed_before() -> None:
+    items = [SETTLED, done("model_failed"), ASK, PromptCancelled(), done("cancelled"), IDLE]
+    assert code(*items) == 130
