@@ -58,7 +58,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     for notice in settings.notices:
         _write(sys.stderr, f"! {notice}\n")
     try:
-        return asyncio.run(_serve(settings) if settings.command == "serve" else _client(settings))
+        return asyncio.run(_COMMANDS.get(settings.command, _client)(settings))
     except Exception as exc:  # noqa: BLE001  a bug of ours: told in words, whole in the log
         _log_fault(exc)
         return _failed(settings, FAILED, f"a fault of rxmcp itself: {exc!r}; please report it")
@@ -130,6 +130,17 @@ async def _client(settings: "Settings") -> int:
         except (CoreFaultError, ShutdownError) as exc:
             return _failed(settings, FAILED, str(exc))
         return _ended(settings, ended)
+
+
+async def _read(settings: "Settings") -> int:
+    from pipeline.reading import replay_file
+    from pipeline.shell.recordings import RecordingError
+    from sinks.base import SinkError
+
+    try:
+        return await replay_file(settings)
+    except (RecordingError, SinkError) as exc:
+        return _failed(settings, USAGE, str(exc))
 
 
 async def _servers(settings: "Settings", stack: AsyncExitStack) -> list[tuple[str, str]]:
@@ -233,6 +244,9 @@ def _write(stream: TextIO | None, text: str) -> None:
     except (OSError, ValueError):
         # Nobody reads it: there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+_COMMANDS = {"serve": _serve, "replay": _read}
 
 
 if __name__ == "__main__":

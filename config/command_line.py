@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +27,11 @@ from config.variables import (
 __all__ = ["Shown", "UsageError", "read_command_line"]
 
 CLAUDE = "claude-sonnet-5-5"
+
+
+_FILES: Mapping[Command, int] = MappingProxyType(
+    {"replay": 1, "resume": 1, "fork": 1, "show": 1, "diff": 2, "lint": 1}
+)
 
 
 class Shown(Exception):  # noqa: N818  (no error: the wish is fulfilled)
@@ -141,11 +147,13 @@ def _flags(scanned: Scanned, command: Command) -> dict[str, Any]:
         field: value for field, value in scanned.values.items() if field in FLAGS
     }
     if "json" in scanned.values:
-        told["output_format"] = "stream-json" if command == "chat" else "json"
+        told["output_format"] = "json" if command in ("tools", "call") else "stream-json"
     return told
 
 
 def _call(command: Command, words: Sequence[str]) -> dict[str, Any]:
+    if command in _FILES:
+        return _files(command, words)
     if command != "call":
         if words:
             raise UsageError(f"found {shown(words[0])} after {command}, expected nothing more")
@@ -164,6 +172,14 @@ def _call(command: Command, words: Sequence[str]) -> dict[str, Any]:
     for text in objects:
         _check_object(text)
     return {"call_tool": tool, "call_arguments": tuple(arguments)}
+
+
+def _files(command: Command, words: Sequence[str]) -> dict[str, Any]:
+    count = _FILES[command]
+    if len(words) != count:
+        expected = "one recording" if count == 1 else f"{count} recordings"
+        raise UsageError(f"{command}: found {len(words)} files, expected {expected}")
+    return {"files": tuple(words)}
 
 
 def _check_object(text: str) -> None:
@@ -230,6 +246,8 @@ def _check_together(settings: Settings, given: _Given) -> None:
                 f"{given.place(low)}: found {least:g}, expected no more than "
                 f"{given.place(high)}, which is {most:g}"
             )
+    if settings.command == "fork" and settings.at is None:
+        raise UsageError("fork needs --at N, the event after which to go another way")
     is_priced = settings.model_price is not None or settings.command != "chat"
     if settings.max_budget_usd is not None and not is_priced:
         raise UsageError(

@@ -24,7 +24,7 @@ class Flag:
     `metavar` names the value in the help text, empty for a flag that takes none. `name` and
     `variable` follow from the field's name unless given; `variable` None means that the
     environment cannot say it. `default` is for the help text where the field's own says too little.
-    `commands` are those it goes with, empty for all but `serve`.
+    `commands` are those it goes with, empty for all that connect to servers.
     """
 
     group: str

@@ -26,15 +26,23 @@ COMMANDS: dict[Command, CommandHelp] = {
     "tools": CommandHelp("tools", "list the tools of all servers"),
     "call": CommandHelp("call TOOL key=value … | '{json}'", "call one tool"),
     "serve": CommandHelp("serve", "run the small server that is inside"),
-    # `replay FILE` and `resume FILE` come here.
+    "replay": CommandHelp("replay FILE", "run a recording again, offline"),
+    "resume": CommandHelp("resume FILE", "go on where a recorded run stopped"),
+    "fork": CommandHelp("fork FILE --at N", "go another way from event N of a recording"),
+    "show": CommandHelp("show FILE", "read a recording as a person wants to"),
+    "diff": CommandHelp("diff FILE FILE", "the first event in which two recordings differ"),
+    "lint": CommandHelp("lint FILE", "find secrets, gaps and loose ends in a recording"),
 }
 """Every command. `chat` is the one without a word."""
+
+LIVE: tuple[Command, ...] = ("chat", "tools", "call", "resume", "fork")
+"""The commands that connect to servers: what a flag goes with that says nothing else."""
 
 _ALL = tuple(COMMANDS)
 
 EXTRAS: dict[str, tuple[Flag, str]] = {
     "json": (
-        Flag("Results", name="--json", commands=("chat", "tools", "call")),
+        Flag("Results", name="--json", commands=("chat", "tools", "call", "resume", "fork")),
         "short for --output-format stream-json; with tools and call, for json",
     ),
     "help": (
@@ -52,6 +60,7 @@ EXIT_STATUS = (
     (3, "authorization refused"),
     (4, "no connection to a server"),
     (5, "a tool answered with an error (call)"),
+    (6, "a replay, or a recording, differs from the other (replay --check, diff)"),
     (7, "the model failed"),
     (8, "a limit was reached (turns, calls, money, time)"),
     (130, "interrupted"),
@@ -64,6 +73,7 @@ _EXAMPLES = (
     ('call add \'{"a": 1, "b": -3}\'', ""),
     ('-p "What is in this file?" < notes.txt', ""),
     ("--sink console --sink jsonl=run.jsonl", ""),
+    ("replay run.jsonl --check", ""),
 )
 
 _WORDS = (
@@ -104,7 +114,7 @@ def help_text(program: str, command: Command | None = None) -> str:
 
 def goes_with(flag: Flag, command: Command) -> bool:
     """May the flag be given to this command?"""
-    return command in flag.commands if flag.commands else command != "serve"
+    return command in (flag.commands or LIVE)
 
 
 def _groups(command: Command | None) -> dict[str, list[tuple[str, str]]]:

@@ -5,7 +5,7 @@ beats the `.env` file, and that beats the default; `command_line.py` puts them t
 """
 
 import shlex
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,12 +26,17 @@ from config.prices import Price, price_of
 from config.servers import url_secrets
 from config.values import HeaderWish, SinkWish
 
-Command: TypeAlias = Literal["chat", "tools", "call", "serve"]
+Command: TypeAlias = Literal[
+    "chat", "tools", "call", "serve", "replay", "resume", "fork", "show", "diff", "lint"
+]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
-_ALL = ("chat", "tools", "call", "serve")
+_ALL: tuple[Command, ...] = get_args(Command)
+_RUNS = ("chat", "tools", "call", "replay", "resume", "fork")
 _SERVERS, _CHAT, _OUTPUT = "Servers", "Prompts and the model", "Results"
 _PATIENCE, _SCREEN, _SERVE = "Patience", "Screen", "The server inside (serve)"
+_RECORDINGS = "Recordings"
+_PROMPTED = ("chat", "resume", "fork")
 
 _Seconds: TypeAlias = Annotated[float, Flag(_PATIENCE, "SECONDS")]
 _Tuned: TypeAlias = Annotated[float, Variable()]
@@ -59,6 +64,7 @@ class Settings(BaseSettings):
     command: Command = "chat"
     call_tool: str = ""
     call_arguments: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
     servers: Annotated[
@@ -86,7 +92,8 @@ class Settings(BaseSettings):
     )
 
     prompt: Annotated[
-        str | None, Flag(_CHAT, "TEXT", short="-p", variable=None, commands=("chat",))
+        str | None,
+        Flag(_CHAT, "TEXT", short="-p", variable=None, commands=("chat", "resume", "fork")),
     ] = Field(
         default=None,
         description="one answer, then exit; standard input, if any, is its context",
@@ -121,18 +128,37 @@ class Settings(BaseSettings):
     sinks: Annotated[
         tuple[SinkWish, ...],
         BeforeValidator(values.read_sinks),
-        Flag(_OUTPUT, "SINK", "--sink", is_repeatable=True),
+        Flag(_OUTPUT, "SINK", "--sink", is_repeatable=True, commands=_RUNS),
     ] = Field(
         default=(SinkWish(kind="console"),),
         description="where results go: console, jsonl=PATH or webhook=URL",
     )
     output_format: Annotated[
         Literal["text", "json", "stream-json"],
-        Flag(_OUTPUT, "FORMAT", commands=("chat", "tools", "call")),
+        Flag(_OUTPUT, "FORMAT", commands=_RUNS),
     ] = Field(default="text", description="text, json (an object) or stream-json (an event a line)")
     ignore_tool_error: Annotated[bool, Flag(_OUTPUT, commands=("call",))] = Field(
         default=False, description="call: exit with 0 when the tool answers with an error"
     )
+
+    check: Annotated[bool, Flag(_RECORDINGS, variable=None, commands=("replay",))] = Field(
+        default=False, description="replay: compare each event; exit with 6 at a difference"
+    )
+    until: Annotated[int | None, Flag(_RECORDINGS, "N", variable=None, commands=("replay",))] = (
+        Field(default=None, ge=1, description="replay: stop after event N")
+    )
+    speed: Annotated[
+        float | None,
+        BeforeValidator(values.read_speed),
+        Flag(_RECORDINGS, "N|max", variable=None, commands=("replay",), default="max"),
+    ] = Field(default=None, gt=0, description="replay: 1 keeps the pace of the run")
+    at: Annotated[int | None, Flag(_RECORDINGS, "N", variable=None, commands=("fork",))] = Field(
+        default=None, ge=1, description="fork: go another way after event N"
+    )
+    html: Annotated[str, Flag(_RECORDINGS, "PATH", variable=None, commands=("show",))] = Field(
+        default="", description="show: write one page to look at in a browser"
+    )
+
     start_timeout: _Seconds = _seconds(
         30.0, "seconds until all servers are ready, then without the others"
     )

@@ -185,3 +185,8 @@ def _start(text: str) -> str:
 def _harmless(reason: str) -> str:
     """What `urlsplit` says, without the piece of the address that it quotes."""
     return re.split("[:']", reason)[0].strip()
+
+
+def read_speed(word: object) -> object:
+    """A number, or `max` for as fast as it goes (None)."""
+    return None if word == "max" else word
