@@ -55,7 +55,7 @@ def _console(settings: Settings) -> Sink:
         is_terminal=is_terminal,
         verbose=settings.verbose,
         # A script that calls a tool wants the result, and words only where something is wrong.
-        quiet=settings.quiet or (settings.command != "chat" and not settings.verbose),
+        quiet=settings.quiet or (settings.command in ("tools", "call") and not settings.verbose),
     )
 
 

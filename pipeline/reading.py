@@ -2,6 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import TextIO
+
+from loguru import logger
 
 from config.settings import Settings
 from pipeline.core.codec import Header
@@ -21,13 +24,17 @@ async def replay_file(settings: Settings) -> int:
     is_silent = settings.check and settings.output_format == "text"
     sinks = [
         sink
-        for sink in make_sinks(settings, header, lambda *_: None)
+        for sink in make_sinks(settings, header, _log)
         if not (is_silent and sink.name == "console")
     ]
     done = await replay(run, sinks, options)
     if settings.check:
         _say(sys.stderr if done.difference else sys.stdout, _verdict(run, done))
     return DIFFERS if done.difference else 0
+
+
+def _log(sink: str, words: str) -> None:
+    logger.warning("sink {}: {}", sink, words)
 
 
 def _verdict(run: RecordedRun, done: Replayed) -> str:
@@ -45,5 +52,5 @@ def _verdict(run: RecordedRun, done: Replayed) -> str:
     )
 
 
-def _say(stream: object, text: str) -> None:
+def _say(stream: TextIO, text: str) -> None:
     print(text, file=stream)
