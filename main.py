@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # heavy: only a real run pays for them
     from pipeline.assembly import Run
     from pipeline.core.events import RunEnded
     from pipeline.shell.prompts import PromptReader
+    from pipeline.shell.targets import Target
     from sinks.tool_names import ToolNames
 
 USAGE, FAILED = 2, 1
@@ -97,39 +98,52 @@ async def _serve(settings: "Settings") -> int:
 
 
 async def _client(settings: "Settings") -> int:
-    from pipeline.assembly import Run, first_inputs
-    from pipeline.plans import make_plan
+    from pipeline.assembly import Run, first_inputs, new_header
+    from pipeline.going_on import earlier_run
+    from pipeline.plans import goal_of, make_plan
     from pipeline.runtime import CoreFaultError, ShutdownError
-    from pipeline.shell.targets import make_target
+    from pipeline.shell.recordings import RecordingError
     from sinks.base import SinkError
     from sinks.tool_names import ToolNames
 
     async with AsyncExitStack() as stack:
-        servers = await _servers(settings, stack)
-        key = None if settings.api_key is None else settings.api_key.get_secret_value()
-        extra = {header.name: header.value.get_secret_value() for header in settings.headers}
-        header = settings.api_key_header
-        targets = [
-            make_target(name, url, api_key=key, api_key_header=header, extra_headers=extra)
-            for name, url in servers
-        ]
-        is_chat = settings.command == "chat" and settings.prompt is None
-        is_interactive = is_chat and sys.stdin.isatty() and sys.stdout.isatty()
-        context = await _context(settings)
-        if is_interactive and settings.model == "direct" and not settings.quiet:
-            _write(sys.stderr, _DIRECT)
-        plan = make_plan(settings, servers, is_interactive=is_interactive)
-        names = ToolNames()
-        prompts = _prompts(stack, names if is_interactive else None) if is_chat else None
-        client = Run(settings, plan, targets, prompts=prompts, also=[names])
-        _interrupt(client)
         try:
-            ended = await client.run(*first_inputs(settings, context))
+            goes_on = settings.command in ("resume", "fork")
+            earlier = earlier_run(settings, new_header()) if goes_on else None
+            known = () if earlier is None else earlier.plan.servers
+            servers = await _servers(settings, [(s.name, s.url) for s in known], stack)
+            targets = _targets(settings, servers)
+            goal = goal_of(settings, None if earlier is None else earlier.plan.goal)
+            is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
+            plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
+            inputs = first_inputs(
+                settings, plan, context=await _context(settings), is_resumed=goes_on
+            )
+            names = ToolNames()
+            prompts = _prompts(stack, names if is_interactive else None) if goal == "chat" else None
+            if is_interactive and settings.model == "direct" and not settings.quiet:
+                _write(sys.stderr, _DIRECT)
+            client = Run(settings, plan, targets, prompts=prompts, also=[names], earlier=earlier)
+            _interrupt(client)
+            return _ended(settings, await client.run(*inputs))
+        except RecordingError as exc:
+            return _failed(settings, USAGE, str(exc))
         except SinkError as exc:
             return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
         except (CoreFaultError, ShutdownError) as exc:
             return _failed(settings, FAILED, str(exc))
-        return _ended(settings, ended)
+
+
+def _targets(settings: "Settings", servers: Sequence[tuple[str, str]]) -> "list[Target]":
+    from pipeline.shell.targets import make_target
+
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    extra = {header.name: header.value.get_secret_value() for header in settings.headers}
+    header = settings.api_key_header
+    return [
+        make_target(name, url, api_key=key, api_key_header=header, extra_headers=extra)
+        for name, url in servers
+    ]
 
 
 async def _read(settings: "Settings") -> int:
@@ -143,20 +157,25 @@ async def _read(settings: "Settings") -> int:
         return _failed(settings, USAGE, str(exc))
 
 
-async def _servers(settings: "Settings", stack: AsyncExitStack) -> list[tuple[str, str]]:
-    """Names and URLs; with none given, the server that starts inside this process."""
+async def _servers(
+    settings: "Settings", known: Sequence[tuple[str, str]], stack: AsyncExitStack
+) -> Sequence[tuple[str, str]]:
+    """Names and URLs: those of the settings, else those `known`, else the server that is inside."""
     from config.servers import EMBEDDED, server_names
 
     if settings.servers:
         names = server_names(settings.servers)
         return list(zip(names, settings.servers, strict=True))
+    others = [(name, url) for name, url in known if name != EMBEDDED]
+    if known and len(others) == len(known):
+        return others
     from server.options import ServerOptions
     from server.run import serve
 
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     options = ServerOptions(api_key=key, folder=settings.serve_folder)
     running = await stack.enter_async_context(serve(options))
-    return [(EMBEDDED, running.url)]
+    return [*others, (EMBEDDED, running.url)]
 
 
 async def _context(settings: "Settings") -> str:

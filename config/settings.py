@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         60.0, "seconds for a tool call, more while it reports progress"
     )
     call_timeout_max: _Seconds = _seconds(600.0, "seconds for a tool call in any case")
+    repeat_calls: Annotated[Literal["safe", "always", "never"], Flag(_PATIENCE, "WHEN")] = Field(
+        default="safe",
+        description="calls that lost their connection are sent again: safe (if the tool says that "
+        "this does no harm), always or never",
+    )
     silence: _Seconds = _same(HeartbeatOptions, "silence")
     retry_attempts: Annotated[int, Flag(_PATIENCE, "N")] = _same(RetryOptions, "attempts")
     retry_total: _Seconds = _same(RetryOptions, "total")

@@ -26,15 +26,18 @@ from pipeline.core.events import (
     PromptCancelled,
     PromptSubmitted,
     RunEnded,
+    RunResumed,
     RunStarted,
     SinkFailed,
     StreamLost,
 )
 from pipeline.core.plan import Plan
+from pipeline.going_on import Earlier, without_recordings
 from pipeline.graph import stages
 from pipeline.mailbox import Mailbox
 from pipeline.outputs import make_sinks
 from pipeline.plans import version
+from pipeline.replay import ReplayOptions, Tape
 from pipeline.runtime import EFFECTS, Runtime, is_command
 from pipeline.shell import streams
 from pipeline.shell.claude import ClaudeModel
@@ -54,6 +57,12 @@ from sinks.jsonl import JsonlSink
 _SHUTDOWN = 10.0  # seconds for the sinks to write what they have
 
 
+def new_header(plan: Plan | None = None) -> Header:
+    """The header of a recording that begins now."""
+    plan = Plan() if plan is None else plan
+    return Header(rxmcp=version(), session=secrets.token_hex(8), at=now(), plan=plan)
+
+
 def now() -> str:
     """RFC 3339, UTC, microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -70,6 +79,7 @@ class Run:
         *,
         prompts: Prompts | None,
         also: Sequence[Sink] = (),
+        earlier: Earlier | None = None,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -79,8 +89,15 @@ class Run:
         self._inbox: Mailbox[Input] = Mailbox(settings.mailbox)
         # A webhook may take `drain` seconds, and then has to say what it could not deliver.
         self._shutdown_timeout = _SHUTDOWN + settings.webhook.drain
-        header = Header(rxmcp=version(), session=secrets.token_hex(8), at=now(), plan=plan)
-        sinks = (*make_sinks(settings, header, self._tell), *also)
+        self._earlier = earlier
+        header = new_header(plan)
+        sinks: list[Sink] = [*also]
+        if earlier is None:
+            sinks += make_sinks(settings, header, self._tell)
+        else:
+            sinks += make_sinks(without_recordings(settings), header, self._tell)
+            if earlier.into is not None:
+                sinks.append(JsonlSink(earlier.into, None, on_notice=partial(self._tell, "jsonl")))
         self._sinks = [self._actor(sink) for sink in sinks]
 
     @property
@@ -100,24 +117,30 @@ class Run:
         return await self._prompts.read()
 
     async def run(self, *inputs: Input) -> RunEnded:
-        """Start with these inputs and run to the end.
+        """Start with these inputs (after those of an earlier run) and run to the end.
 
         Raises:
             SinkError: If a sink could not be opened.
             CoreFaultError, ShutdownError: As `Runtime.run`.
         """
-        for item in (RunStarted(), *inputs):
+        for item in inputs:
             self._inbox.put(item)
         async with AsyncExitStack() as stack:
             effects = await self._effects(stack)
             targets = {EFFECTS: is_command} | {sink.name: sink.sink.wants for sink in self._sinks}
-            chain = stages(self._plan, targets, now=now)
+            known, inbox, clock, plan = 0, self._inbox, now, self._plan
+            if self._earlier is not None:
+                known, plan = self._earlier.known, self._earlier.plan
+                tape = Tape(self._earlier.run.entries(), ReplayOptions(until=known))
+                inbox = _Chained(tape, self._inbox)
+                clock = inbox.now
             runtime = Runtime(
-                chain,
-                self._inbox,
+                stages(plan, targets, now=clock),
+                inbox,
                 effects=effects,
                 sinks=self._sinks,
                 shutdown_timeout=self._shutdown_timeout,
+                known=known,
             )
             ended = await runtime.run()
             assert ended is not None, "nobody closes the inbox of a live run before its end"
@@ -191,24 +214,47 @@ class Run:
             self._inbox.put(SinkFailed(sink=sink, reason=words, is_final=is_final))
 
 
-def first_inputs(settings: Settings, context: str = "") -> tuple[Input, ...]:
-    """What a run begins with: nothing in a chat, else its one wish; `context` goes below it."""
-    match settings.command:
-        case "call":
-            call = CallSubmitted(tool=settings.call_tool, arguments=settings.call_text)
-            return call, InputEnded()
-        case "tools":
-            return (InputEnded(),)
-        case _ if settings.prompt is not None:
-            text = f"{settings.prompt}\n\n{context}" if context else settings.prompt
-            return PromptSubmitted(text=text), InputEnded()
-        case _:
-            return ()
+class _Chained:
+    """The inputs of a recording, then those of the live run."""
+
+    def __init__(self, tape: Tape, live: Mailbox[Input]) -> None:
+        self._tape = tape
+        self._live = live
+
+    async def take(self) -> Input | None:
+        """The next input."""
+        item = None if self._tape.is_over else await self._tape.take()
+        return await self._live.take() if item is None else item
+
+    def close(self) -> None:
+        """Give no more."""
+        self._tape.close()
+        self._live.close()
+
+    def now(self) -> str:
+        """What the recording did not come to write down happened when its last input came."""
+        return now() if self._tape.is_over else self._tape.at
+
+
+def first_inputs(
+    settings: Settings, plan: Plan, *, context: str = "", is_resumed: bool = False
+) -> tuple[Input, ...]:
+    """What a run begins with: nothing more in a chat, else its one wish, `context` below it."""
+    start: Input = RunStarted()
+    if is_resumed:
+        start = RunResumed(goal=plan.goal, servers=plan.servers, interactive=plan.interactive)
+    if settings.prompt is not None:
+        text = f"{settings.prompt}\n\n{context}" if context else settings.prompt
+        return start, PromptSubmitted(text=text), InputEnded()
+    if settings.command == "call":
+        call = CallSubmitted(tool=settings.call_tool, arguments=settings.call_text)
+        return start, call, InputEnded()
+    return (start,) if plan.goal == "chat" else (start, InputEnded())
 
 
 def _model(settings: Settings) -> Model:
     # `tools` and `call` ask no model: they need not wait for Claude's SDK either.
-    if settings.model == "direct" or settings.command != "chat":
+    if settings.model == "direct" or settings.command in ("tools", "call"):
         return DirectModel()
     return ClaudeModel(settings.model_options, system_prompt=settings.system_prompt)
 

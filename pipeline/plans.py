@@ -17,12 +17,12 @@ def version() -> str:
 
 
 def make_plan(
-    settings: Settings, servers: Sequence[tuple[str, str]], *, is_interactive: bool
+    settings: Settings, servers: Sequence[tuple[str, str]], *, goal: Goal, is_interactive: bool
 ) -> Plan:
     """The plan for named servers (name, URL): what the core is to do, and its limits."""
     price = settings.model_price
     return Plan(
-        goal=_goal(settings),
+        goal=goal,
         servers=tuple(
             ServerPlan(name=name, url=plain_url(url), dialect=settings.dialect)
             for name, url in servers
@@ -41,14 +41,18 @@ def make_plan(
         connect_timeout=settings.connect_timeout,
         call_timeout=settings.call_timeout,
         call_timeout_max=settings.call_timeout_max,
+        repeat_calls=settings.repeat_calls,
     )
 
 
-def _goal(settings: Settings) -> Goal:
+def goal_of(settings: Settings, recorded: Goal | None = None) -> Goal:
+    """What the run is for; one that goes on is for a new prompt, or for what it was `recorded`."""
+    if settings.prompt is not None:
+        return "prompt"
+    if recorded is not None:
+        return recorded
     match settings.command:
-        case "tools":
-            return "tools"
-        case "call":
-            return "call"
+        case "tools" | "call":
+            return settings.command
         case _:
-            return "chat" if settings.prompt is None else "prompt"
+            return "chat"

@@ -57,7 +57,7 @@ async def replay(run: RecordedRun, sinks: Sequence[Sink], options: ReplayOptions
         RecordingError: If the recording cannot be read to its end.
         SinkError, CoreFaultError, ShutdownError: As `Runtime.run`.
     """
-    tape = _Tape(run.entries(), options)
+    tape = Tape(run.entries(), options)
     actors = [SinkActor(sink, Mailbox(_QUEUE), on_failure=tape.on_sink_failure) for sink in sinks]
     targets = {actor.name: actor.sink.wants for actor in actors}
     plain = stages(run.header.plan, targets, now=lambda: tape.at)
@@ -82,11 +82,13 @@ async def replay(run: RecordedRun, sinks: Sequence[Sink], options: ReplayOptions
     return Replayed(tape.events, ended)
 
 
-class _Tape:
+class Tape:
     """The inputs of a recording, in the place of a mailbox; and the clock of the replay."""
 
     def __init__(self, entries: Iterator[Entry], options: ReplayOptions) -> None:
         self.at = ""
+        """The time of the latest input."""
+        self.is_over = False
         self.events = 0
         self._entries = entries
         self._options = options
@@ -94,6 +96,7 @@ class _Tape:
         self._is_closed = False
 
     async def take(self) -> Input | None:
+        """The next input; None at the end, or after `until`."""
         until = self._options.until
         for entry in self._entries:
             if self._is_closed or (until is not None and entry.seq > until):
@@ -102,9 +105,11 @@ class _Tape:
                 self.at = entry.at
                 await self._keep_pace()
                 return entry.item
+        self.is_over = True
         return None
 
     def close(self) -> None:
+        """Give no more."""
         self._is_closed = True
 
     def count(self) -> Callable[[Observable[Parcel]], Observable[Parcel]]:
@@ -116,6 +121,7 @@ class _Tape:
         return ops.do_action(seen)
 
     def on_sink_failure(self, sink: str, reason: str) -> None:
+        """Tell it: a replay has no stream of its own for that."""
         logger.error("sink {}: {}", sink, reason)
 
     async def _keep_pace(self) -> None:

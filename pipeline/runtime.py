@@ -65,7 +65,10 @@ def is_command(item: Item) -> bool:
 
 
 class Runtime:
-    """One run: sources -> mailbox -> stages -> sinks and effects -> mailbox."""
+    """One run: sources -> mailbox -> stages -> sinks and effects -> mailbox.
+
+    Items up to the `known`-th are those of a recording that goes on: they were delivered then.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,9 @@ class Runtime:
         effects: EffectsActor,
         sinks: Sequence[SinkActor],
         shutdown_timeout: float = 10.0,
+        known: int = 0,
     ) -> None:
+        self._known = known
         self._stages = stages
         self._inbox = inbox
         self._effects = effects
@@ -147,6 +152,8 @@ class Runtime:
             subscription.dispose()
 
     def _deliver(self, parcel: Parcel) -> None:
+        if parcel.entry.seq <= self._known:
+            return
         for name in parcel.to:
             self._puts[name](parcel.entry)
         if isinstance(parcel.entry.item, RunEnded):

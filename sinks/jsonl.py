@@ -26,11 +26,14 @@ _MUST_LAST = (AnswerCompleted, RunEnded, ToolEnded, ToolStarted)
 class JsonlSink:
     """Appends a run to a recording; one writer per file, and only its owner may read it (0600).
 
-    `on_notice` gets words about a file that had to be mended; the recording goes on. `open` and
-    `emit` raise `SinkError` where it cannot: no regular file, no recording, in use, disk full.
+    `header` None goes on with the run that the file ends with. `on_notice` gets words about a file
+    that had to be mended; the recording goes on. `open` and `emit` raise `SinkError` where it
+    cannot: no regular file, no recording, in use, disk full.
     """
 
-    def __init__(self, path: Path, header: Header, *, on_notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, header: Header | None, *, on_notice: Callable[[str], None]
+    ) -> None:
         self._path = path
         self._header = header
         self._on_notice = on_notice

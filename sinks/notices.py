@@ -29,6 +29,7 @@ from pipeline.core.events import (
     StreamOpened,
     ToolEnded,
     ToolProgress,
+    ToolRepeated,
     ToolsChanged,
     ToolStarted,
     Usage,
@@ -50,6 +51,7 @@ TOLD = (
     StreamOpened,
     ToolEnded,
     ToolProgress,
+    ToolRepeated,
     ToolsChanged,
     ToolStarted,
     Usage,
@@ -121,6 +123,8 @@ class Notices:
             case ToolStarted(call=call, tool=tool, arguments=arguments):
                 self._calls[call] = tool
                 return (Notice(">", f"{_name(tool)} {_arguments(arguments)}".rstrip()),)
+            case ToolRepeated(tool=tool, reason=reason):
+                return (Notice(">", f"{_name(tool)} again: {_reason(reason)}"),)
             case ToolProgress(call=call):
                 return (Notice("·", _progress(self._calls.get(call, call), item)),)
             case ToolEnded(call=call):

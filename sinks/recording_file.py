@@ -28,13 +28,13 @@ _KINDS = (
 
 
 class RecordingFile:
-    """An open, locked recording whose last line is whole, with a new header at its end.
+    """An open, locked recording whose last line is whole; a `header` given is put at its end.
 
     Raises:
         SinkError: If the path is no regular file, no recording, in use, or cannot be opened.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header | None) -> None:
         self.path = path
         self.notices: list[str] = []
         self._fd = _open(path)
@@ -42,7 +42,8 @@ class RecordingFile:
             _require_regular(self._fd, path)
             _lock(self._fd, path)
             self._mend()
-            self.append(encode_header(header) + b"\n")
+            if header is not None:
+                self.append(encode_header(header) + b"\n")
             self.sync()
             _sync_directory(path)
         except OSError as exc:

@@ -5,6 +5,7 @@ answered; or it ends without an answer as *not sent* or *unknown*. In the seed d
 until the one before it is answered, as long as the server has not been seen to echo ids.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -25,6 +26,7 @@ from pipeline.core.events import (
     Tool,
     ToolEnded,
     ToolProgress,
+    ToolRepeated,
     ToolStarted,
 )
 from pipeline.core.jsonrpc import shorten
@@ -37,12 +39,18 @@ _SAFE_TO_REPEAT = (*range(300, 500), 501, 503)
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call; `is_posted` once its message is on the way."""
+    """One call; `is_posted` once its message is on the way, for the `sends`-th time."""
 
     id: str
     tool: Tool
     arguments: Json
     is_posted: bool = False
+    sends: int = 0
+
+    @property
+    def wire_id(self) -> str:
+        """The id of its latest message: never used before, also when the call is sent again."""
+        return f"{PREFIX}{self.id}" if self.sends < 2 else f"{PREFIX}{self.id}~{self.sends}"  # noqa: PLR2004
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -70,7 +78,7 @@ def start(calls: Calls, id_: str, tool: Tool, arguments: Json) -> Move:
         reason = f"the server {tool.server!r} is gone: {calls.lost[tool.server]}"
         return calls, (started, _ended(call, "not_sent", reason))
     calls = replace(calls, open={**calls.open, id_: call})
-    limit = StartTimer(id=f"{PREFIX}{id_}:max", seconds=calls.plan.call_timeout_max)
+    limit = _limit(calls, call)
     calls, posts = _post_waiting(calls, tool.server)
     patience = () if calls.open[id_].is_posted else (_deadline(calls, call),)
     return calls, (started, limit, *patience, *posts)
@@ -93,13 +101,35 @@ def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
     )
     outputs: Outputs = ()
     for call in _of(calls, lost.server):
+        reason = f"the connection to {lost.server!r} was lost before the answer: {lost.reason}"
         if call.is_posted:
-            reason = f"the connection to {lost.server!r} was lost before the answer: {lost.reason}"
-            calls, more = _end(calls, call, "unknown", reason)
+            calls, more = _after_loss(calls, call, reason, is_final=is_final)
         elif is_final:
-            calls, more = _end(calls, call, "not_sent", f"{lost.server!r} is gone: {lost.reason}")
+            gone = f"{lost.server!r} is gone: {lost.reason}"
+            calls, more = _end(calls, call, _unanswered(call), gone)
         else:
             continue
+        outputs = (*outputs, *more)
+    return calls, outputs
+
+
+def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
+    """All connections and timers of before are gone; `servers` are those that come back."""
+    calls = replace(calls, routes={}, side_by_side=frozenset())
+    outputs: Outputs = ()
+    for call in tuple(calls.open.values()):
+        name = call.tool.server
+        is_final = name not in servers
+        if call.is_posted:
+            reason = "the run was cut off before the answer came"
+            calls, more = _after_loss(calls, call, reason, is_final=is_final)
+        elif is_final:
+            gone = f"{name!r} is not part of the resumed run"
+            calls, more = _end(calls, call, _unanswered(call), gone)
+        else:
+            more = (_deadline(calls, call),)
+        if call.id in calls.open:
+            more = (*more, _limit(calls, call))
         outputs = (*outputs, *more)
     return calls, outputs
 
@@ -171,7 +201,7 @@ def abandon(calls: Calls, id_: str, reason: str) -> Move:
     """End a call that nobody waits for any longer, and tell the server where it can be told."""
     call = calls.open[id_]
     if not call.is_posted:
-        return _end(calls, call, "not_sent", reason)
+        return _end(calls, call, _unanswered(call), reason)
     route = calls.routes.get(call.tool.server)
     if route is None:
         return _end(calls, call, "unknown", reason)
@@ -183,7 +213,7 @@ def abandon(calls: Calls, id_: str, reason: str) -> Move:
         return calls, (*outputs, Reconnect(server=route.server, reason=why))
     calls, outputs = _end(calls, call, "unknown", reason)
     if route.dialect == "sse":
-        params: Json = {"requestId": PREFIX + id_, "reason": reason}
+        params: Json = {"requestId": call.wire_id, "reason": reason}
         message = jsonrpc.notification("notifications/cancelled", params)
         post = Post(server=route.server, url=route.url, id=f"cancel:{id_}", message=message)
         return calls, (*outputs, post)
@@ -198,10 +228,10 @@ def _post_waiting(calls: Calls, server: str) -> Move:
     waiting = [call for call in mine if not call.is_posted]
     if route.dialect == "seed" and server not in calls.side_by_side:
         waiting = [] if any(call.is_posted for call in mine) else waiting[:1]
-    posted = {call.id: replace(call, is_posted=True) for call in waiting}
+    posted = {c.id: replace(c, is_posted=True, sends=c.sends + 1) for c in waiting}
     calls = replace(calls, open={**calls.open, **posted})
     # The time that a call has waited for its turn does not count against its server.
-    pairs = ((_deadline(calls, call), _post(route, call)) for call in waiting)
+    pairs = ((_deadline(calls, call), _post(route, call)) for call in posted.values())
     return calls, tuple(output for pair in pairs for output in pair)
 
 
@@ -210,7 +240,7 @@ def _deadline(calls: Calls, call: Call) -> StartTimer:
 
 
 def _post(route: Route, call: Call) -> Post:
-    id_ = PREFIX + call.id
+    id_ = call.wire_id
     match route.dialect:
         case "seed":
             message = seed.call(route, id_, call.tool.name, call.arguments)
@@ -245,7 +275,8 @@ def _unasked(calls: Calls, reply: ReplyReceived) -> str:
 
 
 def _call_of(calls: Calls, wire_id: str) -> Call | None:
-    return calls.open.get(wire_id.removeprefix(PREFIX)) if wire_id.startswith(PREFIX) else None
+    call = calls.open.get(wire_id.removeprefix(PREFIX).partition("~")[0])
+    return call if call is not None and call.wire_id == wire_id else None
 
 
 def _of(calls: Calls, server: str) -> list[Call]:
@@ -254,6 +285,32 @@ def _of(calls: Calls, server: str) -> list[Call]:
 
 def _posted(calls: Calls, server: str) -> list[Call]:
     return [call for call in _of(calls, server) if call.is_posted]
+
+
+def _after_loss(calls: Calls, call: Call, reason: str, *, is_final: bool) -> Move:
+    """Sent, then lost: again if that does no harm, else its outcome is unknown."""
+    if is_final or not _may_repeat(calls.plan, call):
+        return _end(calls, call, "unknown", reason)
+    waiting = replace(call, is_posted=False)
+    calls = replace(calls, open={**calls.open, call.id: waiting})
+    tool = call.tool
+    repeated = ToolRepeated(call=call.id, server=tool.server, tool=tool.name, reason=reason)
+    return calls, (repeated, _deadline(calls, waiting))
+
+
+def _may_repeat(plan: Plan, call: Call) -> bool:
+    hints = call.tool.annotations
+    is_safe = hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True
+    is_wished = plan.repeat_calls == "always" or (plan.repeat_calls == "safe" and is_safe)
+    return is_wished and call.sends < plan.max_call_sends
+
+
+def _unanswered(call: Call) -> CallOutcome:
+    return "not_sent" if call.sends == 0 else "unknown"
+
+
+def _limit(calls: Calls, call: Call) -> StartTimer:
+    return StartTimer(id=f"{PREFIX}{call.id}:max", seconds=calls.plan.call_timeout_max)
 
 
 def _end(calls: Calls, call: Call, outcome: CallOutcome, reason: str) -> Move:

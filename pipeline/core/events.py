@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeAlias, TypeGuard
 
 import msgspec
 
+from pipeline.core.plan import Goal, ServerPlan
+
 Json: TypeAlias = dict[str, Any]
 Dialect: TypeAlias = Literal["seed", "sse"]
 CallOutcome: TypeAlias = Literal["answered", "not_sent", "unknown"]
@@ -87,6 +89,17 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class RunStarted(Event, frozen=True):
     """The first input of every run."""
+
+
+class RunResumed(Event, frozen=True):
+    """A recorded run goes on in another process, where no connection and no timer is left.
+
+    What it says replaces the plan's: the goal, the servers, and whether a person is at a terminal.
+    """
+
+    goal: Goal
+    servers: tuple[ServerPlan, ...]
+    interactive: bool = False
 
 
 class PromptSubmitted(Event, frozen=True):
@@ -211,6 +224,7 @@ class SinkFailed(Event, frozen=True):
 
 Input: TypeAlias = (
     RunStarted
+    | RunResumed
     | PromptSubmitted
     | PromptRejected
     | CallSubmitted
@@ -289,6 +303,15 @@ class ToolStarted(Event, frozen=True):
     server: str
     tool: str
     arguments: Json = {}
+
+
+class ToolRepeated(Event, frozen=True):
+    """A call lost its connection and is sent again, for its tool says that this does no harm."""
+
+    call: str
+    server: str
+    tool: str
+    reason: str
 
 
 class ToolProgress(Event, frozen=True):
@@ -370,6 +393,7 @@ Outcome: TypeAlias = (
     | ToolsChanged
     | CallRejected
     | ToolStarted
+    | ToolRepeated
     | ToolProgress
     | ToolEnded
     | AnswerDelta

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Goal: TypeAlias = Literal["chat", "prompt", "tools", "call"]
+Repeat: TypeAlias = Literal["safe", "always", "never"]
 DialectWish: TypeAlias = Literal["auto", "seed", "sse"]
 
 
@@ -56,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     call_timeout: float = 60.0
     call_timeout_max: float = 600.0
     model_attempts: int = 2
+    repeat_calls: Repeat = "safe"
+    max_call_sends: int = 3
 
     def server(self, name: str) -> ServerPlan:
         """The plan of one server.

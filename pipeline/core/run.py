@@ -20,6 +20,7 @@ from pipeline.core.events import (
     PromptCancelled,
     PromptSubmitted,
     RunEnded,
+    RunResumed,
     ServersSettled,
     SessionReady,
     StreamLost,
@@ -73,6 +74,11 @@ def initial(plan: Plan) -> RunState:
 
 def step(state: RunState, item: Passing) -> Step:
     """Advance by one item."""
+    if isinstance(item, RunResumed):
+        plan = replace(
+            state.plan, goal=item.goal, servers=item.servers, interactive=item.interactive
+        )
+        return RunState(plan), (item,)
     if state.is_over:
         # What the stages above still make of it comes too late; what happened is written down.
         return state, (item,) if is_input(item) else ()

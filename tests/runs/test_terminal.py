@@ -18,7 +18,8 @@ from tests.support.program import DEADLINE, MAIN, environment
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 _BECOMES_ITS_OWN = (  # the terminal sends Ctrl-C to the programs that it controls
     "import fcntl, os, sys, termios;"
-    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|[=>])")
 
@@ -84,49 +85,49 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_a_chat_greets_answers_and_ends_with_ctrl_d(terminal: Terminal) -> None:
     terminal.shows("6 tools: add, echo, fail, now, search_text, wait")
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(b"add a=2 b=3\r")
-    terminal.shows("> add a=2 b=3")
+    terminal.shows("\n> add a=2 b=3")
     terminal.shows("< add ok")
     terminal.shows("5")
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(b"nope\r")
     terminal.shows("There is no tool 'nope'")
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(CTRL_D)
     assert terminal.ended() == 0
     assert "Traceback" not in terminal.seen
 
 
 def test_ctrl_c_at_the_prompt_is_exit_status_130(terminal: Terminal) -> None:
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(b"half a word" + CTRL_C)  # with something typed it only clears the line
     terminal.type(b"add a=2 b=3\r")
     terminal.shows("< add ok")
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(CTRL_C)
     assert terminal.ended() == 130
     assert "Traceback" not in terminal.seen
 
 
 def test_ctrl_c_during_a_call_ends_the_call_and_the_chat_goes_on(terminal: Terminal) -> None:
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(b"wait seconds=50\r")
-    terminal.shows("> wait seconds=50")
+    terminal.shows("\n> wait seconds=50")
     terminal.type(CTRL_C)
     terminal.shows("? wait outcome unknown: cancelled by the user")
     terminal.shows("! cancelled")
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(b"add a=2 b=3\r")
     terminal.shows("< add ok")
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.type(b"/exit\r")
     assert terminal.ended() == 0
     assert "Traceback" not in terminal.seen
 
 
 def test_the_end_of_the_terminal_is_the_end_of_the_chat(terminal: Terminal) -> None:
-    terminal.shows("you> ")
+    terminal.shows("you>")
     terminal.process.send_signal(signal.SIGHUP)
     assert terminal.ended() == 129
     assert "Traceback" not in terminal.seen

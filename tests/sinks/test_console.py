@@ -36,6 +36,7 @@ from pipeline.core.events import (
     Tool,
     ToolEnded,
     ToolProgress,
+    ToolRepeated,
     ToolsChanged,
     ToolStarted,
     Usage,
@@ -85,6 +86,7 @@ def evil_items() -> list[Item]:
         CallRejected(tool=EVIL, reason=EVIL, hint=EVIL),
         ToolStarted(call=EVIL, server=EVIL, tool=EVIL, arguments={EVIL: EVIL, "x": [EVIL]}),
         AnswerDelta(text=EVIL),
+        ToolRepeated(call=EVIL, server=EVIL, tool=EVIL, reason=EVIL),
         ToolProgress(call=EVIL, progress=1, message=EVIL),
         ToolProgress(call="unknown" + EVIL, progress=1, message=EVIL),
         *(

@@ -27,7 +27,7 @@ from pipeline.core.agent.turns import (
     results_in_order,
     think,
 )
-from pipeline.core.commands import CancelModel, Passing
+from pipeline.core.commands import CallModel, CancelModel, Passing
 from pipeline.core.events import (
     AnswerDelta,
     CallSubmitted,
@@ -42,6 +42,7 @@ from pipeline.core.events import (
     PromptRejected,
     PromptSubmitted,
     ReplyReceived,
+    RunResumed,
     ServersSettled,
     SessionReady,
     SinkFailed,
@@ -73,7 +74,10 @@ def _step(state: AgentState, item: Passing) -> Step:
         case PromptRejected(reason=reason):
             return next_wish(state, Problem(where="prompt", detail=reason))
         case ServersSettled():
-            return next_wish(replace(state, phase="idle"))
+            is_waiting = state.phase == "starting"
+            return next_wish(replace(state, phase="idle")) if is_waiting else (state, ())
+        case RunResumed():
+            return _on_resumed(state, item)
         case ToolsChanged(server=server, tools=tools):
             return replace(state, tools={**state.tools, server: tools}), ()
         case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
@@ -97,6 +101,22 @@ def _step(state: AgentState, item: Passing) -> Step:
             return after_calls(state, tool_calls.on_timer(state.calls, id_))
         case _:
             return state, ()
+
+
+def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
+    """What was under way goes on: the model is asked again, calls are settled or sent again."""
+    names = [server.name for server in resumed.servers]
+    tools = {name: known for name, known in state.tools.items() if name in names}
+    state = replace(state, tools=tools, told_tools=None)
+    state, outputs = after_calls(state, tool_calls.on_resumed(state.calls, names))
+    match state.phase:
+        case "idle":
+            return replace(state, phase="starting"), outputs
+        case "thinking" if not any(isinstance(each, CallModel) for each in outputs):
+            # The same turn again: it does not count twice.
+            return think(replace(state, turn=state.turn - 1), *outputs)
+        case _:
+            return state, outputs
 
 
 def _on_wish(state: AgentState, wish: PromptSubmitted | CallSubmitted) -> Step:

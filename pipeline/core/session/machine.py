@@ -19,6 +19,7 @@ from pipeline.core.events import (
     PostAnswered,
     Problem,
     Route,
+    RunResumed,
     RunStarted,
     ServersSettled,
     SessionClosed,
@@ -69,6 +70,8 @@ def step(state: SessionsState, item: Passing) -> Step:
             opens = tuple(Open(server=name) for name in state.sessions)
             timer = StartTimer(id=START, seconds=state.plan.start_timeout)
             return _settle(state, item, timer, *opens)
+        case RunResumed():
+            return _on_resumed(state, item)
         case TimerFired(id=id_) if id_ == START:
             return _settle(state, item, is_time_up=True)
         case TimerFired(id=id_) if id_.startswith(("session:", "grace:")):
@@ -84,6 +87,25 @@ def step(state: SessionsState, item: Passing) -> Step:
             return _move(state, server, item, _on_posted(state, server, item))
         case _:
             return state, (item,)
+
+
+def _on_resumed(state: SessionsState, resumed: RunResumed) -> Step:
+    """No connection is left: each server is connected anew, under its plan of now."""
+    told = [session for session in state.sessions.values() if session.is_told]
+    reason = "the run was cut off"
+    closed = tuple(SessionClosed(server=s.server, reason=reason, retry_in=0.0) for s in told)
+    plan = replace(state.plan, servers=resumed.servers)
+    fresh = initial(plan).sessions
+    sessions = {
+        name: replace(
+            session,
+            generation=state.sessions[name].generation if name in state.sessions else 0,
+        )
+        for name, session in fresh.items()
+    }
+    opens = tuple(Open(server=name) for name in sessions)
+    timer = StartTimer(id=START, seconds=plan.start_timeout)
+    return _settle(SessionsState(plan, sessions), resumed, *closed, timer, *opens)
 
 
 def _move(state: SessionsState, server: str, item: Passing, move: Move) -> Step:
