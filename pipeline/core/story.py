@@ -1,6 +1,6 @@
 """A session as a person remembers it: who was there, what was asked, what came of it, and when.
 
-`telling.tell` makes a `Story` of a recording. All times are seconds since the first entry; None
+`telling.tell` makes a `Story` of entries. All times are seconds since the first entry; None
 stands for "not in this recording", as after a crash. Texts are foreign, as they were recorded.
 """
 
@@ -22,6 +22,7 @@ from pipeline.core.events import (
     PromptRejected,
     PromptSubmitted,
     RunEnded,
+    RunResumed,
     ServerLogged,
     ServersSettled,
     SessionClosed,
@@ -32,6 +33,7 @@ from pipeline.core.events import (
     Tokens,
     Tool,
     ToolEnded,
+    ToolRepeated,
     ToolsChanged,
     ToolStarted,
     Usage,
@@ -42,6 +44,7 @@ NoteItem: TypeAlias = (
     | Problem
     | PromptCancelled
     | PromptRejected
+    | RunResumed
     | ServerLogged
     | ServersSettled
     | SessionClosed
@@ -49,6 +52,7 @@ NoteItem: TypeAlias = (
     | SinkFailed
     | StreamLost
     | StreamOpened
+    | ToolRepeated
     | ToolsChanged
 )
 
@@ -62,12 +66,13 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool call; `sent` is when its message was handed to the server's outbox."""
+    """One tool call; `sent` is when its message first went to its server, `sends` how often."""
 
     seq: int
     began: float
     started: ToolStarted
     sent: float | None = None
+    sends: int = 0
     progress: int = 0
     ended: float | None = None
     end: ToolEnded | None = None

@@ -20,7 +20,7 @@ from config.settings import Settings
 from pipeline import assembly
 from pipeline.core.commands import Item
 from pipeline.core.events import Input, InputEnded, PromptSubmitted, RunEnded
-from pipeline.plans import make_plan
+from pipeline.plans import goal_of, make_plan
 from pipeline.shell.targets import make_target
 from sinks.base import Sink
 from sinks.memory import MemorySink
@@ -113,14 +113,15 @@ async def playing(
     settings = settings_of(*argv, env=env)
     names = server_names(settings.servers)
     servers = list(zip(names, settings.servers, strict=True))
-    plan = make_plan(settings, servers, is_interactive=is_interactive)
+    goal = goal_of(settings)
+    plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
     targets = [make_target(name, url) for name, url in servers]
     memory, lines = MemorySink(), Lines() if lines is None else lines
     is_chat = settings.command == "chat" and settings.prompt is None
     with patch.object(assembly, "make_sinks", return_value=[memory, *sinks]):
         client = assembly.Run(settings, plan, targets, prompts=lines if is_chat else None)
     run = Playing(client, memory, lines)
-    run.task = asyncio.create_task(client.run(*assembly.first_inputs(settings)))
+    run.task = asyncio.create_task(client.run(*assembly.first_inputs(settings, plan)))
     try:
         yield run
     finally:

@@ -1,0 +1,1 @@
+"""Mocks made from recordings: an MCP server and a model that answer as the recorded ones did."""
