@@ -32,8 +32,13 @@ _DIRECT = """\
 _CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
 
 
+class UnfitServerError(Exception):
+    """An address, a key or a header that no request can carry; the text says which."""
+
+
 def run() -> None:
     """The `rxmcp` command."""
+    _open_standard_streams()
     sys.exit(main(sys.argv[1:], os.environ))
 
 
@@ -126,7 +131,7 @@ async def _client(settings: "Settings") -> int:
             client = Run(settings, plan, targets, prompts=prompts, also=[names], earlier=earlier)
             _interrupt(client)
             return _ended(settings, await client.run(*inputs))
-        except RecordingError as exc:
+        except (RecordingError, UnfitServerError) as exc:
             return _failed(settings, USAGE, str(exc))
         except SinkError as exc:
             return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
@@ -140,10 +145,13 @@ def _targets(settings: "Settings", servers: Sequence[tuple[str, str]]) -> "list[
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     extra = {header.name: header.value.get_secret_value() for header in settings.headers}
     header = settings.api_key_header
-    return [
-        make_target(name, url, api_key=key, api_key_header=header, extra_headers=extra)
-        for name, url in servers
-    ]
+    try:
+        return [
+            make_target(name, url, api_key=key, api_key_header=header, extra_headers=extra)
+            for name, url in servers
+        ]
+    except ValueError as exc:
+        raise UnfitServerError(f"a server cannot be asked: {exc}") from exc
 
 
 async def _read(settings: "Settings") -> int:
@@ -235,6 +243,17 @@ def _failed(settings: "Settings", code: int, reason: str) -> int:
     else:
         _write(sys.stderr, f"! {reason}\n")
     return code
+
+
+def _open_standard_streams() -> None:
+    """What was closed by who started us becomes the null device: no socket may take its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115  for the run
+            setattr(sys, name, stream)
 
 
 def _tell_json(code: int, reason: str) -> None:

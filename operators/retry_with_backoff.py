@@ -62,11 +62,14 @@ class _Budget:
         """The outage has lasted for `options.total`."""
         self._is_overdue = True
 
+    def meet(self) -> None:
+        """The server has shown that it is of use: it may have `attempts` from now on."""
+        self._limit = self._options.attempts
+
     def refill(self) -> None:
-        """A connection was healthy: the outage is over, and so is the time of `first_attempts`."""
+        """A connection was healthy: the outage is over."""
         self.attempt = 0
         self._is_overdue = False
-        self._limit = self._options.attempts
 
 
 class _Health(Generic[A]):
@@ -75,7 +78,7 @@ class _Health(Generic[A]):
     def __init__(self, is_healthy: Callable[[A], bool], *, is_mature: bool) -> None:
         self._is_healthy = is_healthy
         self._is_mature = is_mature
-        self._has_delivered = False
+        self.has_delivered = False
         self._is_proven = False
 
     def ripen(self, _scheduler: abc.SchedulerBase, _state: Any = None) -> None:
@@ -86,8 +89,8 @@ class _Health(Generic[A]):
         """True for the one item that makes the connection count as healthy."""
         if self._is_proven:
             return False
-        self._has_delivered = self._has_delivered or self._is_healthy(item)
-        self._is_proven = self._has_delivered and self._is_mature
+        self.has_delivered = self.has_delivered or self._is_healthy(item)
+        self._is_proven = self.has_delivered and self._is_mature
         return self._is_proven
 
 
@@ -107,8 +110,8 @@ def retry_with_backoff(
     try again, and the stream completes: the error `is_fatal`, or a limit is reached. There are two,
     judged at each failure:
 
-    * in a row: `options.attempts` resubscriptions, and `options.first_attempts` as long as no
-      connection of this subscription has been healthy;
+    * in a row: `options.attempts` resubscriptions, and `options.first_attempts` as long as no item
+      of this subscription was one that `is_healthy`;
     * `options.total` seconds since the first failure of this outage.
 
     A healthy connection ends the outage and refills both. Healthy means that it delivered an item
@@ -159,6 +162,8 @@ def retry_with_backoff(
                 except Exception as fault:  # noqa: BLE001  ours, so not to be retried
                     observer.on_error(fault)
                     return
+                if health.has_delivered:
+                    budget.meet()
                 if is_back_to_health:
                     budget.refill()
                     outage.disposable = Disposable()

@@ -90,6 +90,7 @@ class Run:
         # A webhook may take `drain` seconds, and then has to say what it could not deliver.
         self._shutdown_timeout = _SHUTDOWN + settings.webhook.drain
         self._earlier = earlier
+        self._also = also
         header = new_header(plan)
         sinks: list[Sink] = [*also]
         if earlier is None:
@@ -203,7 +204,8 @@ class Run:
 
     def _on_sink_failure(self, sink: str, reason: str) -> None:
         self._tell(sink, reason, is_final=True)
-        if all(other.failure is not None for other in self._sinks):
+        shown = (other for other in self._sinks if other.sink not in self._also)
+        if all(other.failure is not None for other in shown):
             # Nobody is left who would hear an answer.
             self._inbox.put(PromptCancelled(signal="SIGPIPE"))
 

@@ -117,5 +117,7 @@ class SinkActor:
         try:
             async with asyncio.timeout(self._shutdown):
                 await self.sink.close()
+        except TimeoutError:
+            await self._fail(SinkError(f"it did not close within {self._shutdown:g} s"))
         except Exception as exc:  # noqa: BLE001  told like any failure of a sink
             await self._fail(exc)

@@ -20,6 +20,7 @@ from pipeline.core.events import Json
 from pipeline.core.shapes import is_object
 from pipeline.mocks import mcp_session
 from pipeline.mocks.match import Miss, Shelf
+from pipeline.mocks.mcp_offer import Offer
 from pipeline.mocks.mcp_script import (
     CALL,
     Exchange,
@@ -31,7 +32,6 @@ from pipeline.mocks.mcp_script import (
     read_scripts,
     words,
 )
-from pipeline.mocks.mcp_offer import Offer
 from pipeline.mocks.mcp_session import Session
 from pipeline.mocks.serving import MAX_BODY, listening, sse_event, sse_json
 from pipeline.shell.recordings import RecordedRun

@@ -278,8 +278,17 @@ def test_after_a_healthy_connection_the_other_limit_holds(attempts: int, first_a
 def test_flapping_server_does_not_refill_the_budget(connection: list[Recorded[Any]]):
     scheduler = TestScheduler()
     source = scheduler.create_cold_observable(connection)
-    result = scheduler.start(lambda: source.pipe(retry(first_attempts=2)), disposed=5000)
+    two = retry(first_attempts=2, attempts=2)
+    result = scheduler.start(lambda: source.pipe(two), disposed=5000)
     assert attempts_of(result) == [1, 2, 3]
+
+
+def test_a_server_that_was_of_use_once_may_have_all_attempts():
+    scheduler = TestScheduler()
+    source = scheduler.create_cold_observable([on_next(1, "good"), on_error(5, LOST)])
+    patient = retry(first_attempts=1, attempts=3)
+    result = scheduler.start(lambda: source.pipe(patient), disposed=5000)
+    assert attempts_of(result) == [1, 2, 3, 4]
     assert drawn(result)[-1][1] == "|"
     assert len(source.subscriptions) == 3
 

@@ -16,11 +16,16 @@ from pipeline.core.events import (
     SessionReady,
     StreamLost,
     ToolEnded,
+    ToolRepeated,
     ToolsChanged,
+    ToolStarted,
 )
 from pipeline.core.run import DONE, NO_CONNECTION
+from server.arguments import Arguments
 from server.options import ServerOptions
 from server.run import serve
+from server.tool import Progress, Tool
+from server.tools import default_tools
 from tests.support.in_process import QUICK, Lines, playing
 from tests.support.messages_api import MessagesApi, say, turn, use
 from tests.support.program import running
@@ -44,6 +49,7 @@ async def test_a_killed_server_ends_the_call_and_the_next_prompt_works(
             turn(say("5")),
         ]
         argv = ("--server", server.url, "--dialect", dialect, "--model", "claude-test")
+        argv = (*argv, "--repeat-calls", "never")
         sinks = ("--sink", "console", "--sink", "jsonl=run.jsonl")
         async with MessagesApi(script) as api:
             env = {**PATIENT, "ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "k"}
@@ -99,7 +105,7 @@ async def test_calls_that_were_not_sent_wait_for_the_server_and_those_sent_are_u
     """In the seed dialect the second call waits for the answer of the first."""
     lines = Lines(["wait seconds=50 ; add a=2 b=3"], is_open=True)
     async with serve(ServerOptions()) as server, AsyncExitStack() as stack:
-        argv = ("--server", server.url, "--dialect", "seed")
+        argv = ("--server", server.url, "--dialect", "seed", "--repeat-calls", "never")
         run = await stack.enter_async_context(playing(*argv, lines=lines, env=PATIENT))
         await run.saw(PostAnswered, id="call:c1")
         outlives_the_server, port = stack.pop_all(), server.port
@@ -117,3 +123,39 @@ async def test_calls_that_were_not_sent_wait_for_the_server_and_those_sent_are_u
     assert answer.text.startswith("error: The outcome is unknown: ")
     assert answer.text.endswith("\n5")
     assert played.ended == RunEnded(code=0)
+
+
+@pytest.mark.parametrize("dialect", ["seed", "sse"])
+async def test_a_call_that_only_reads_is_made_again_when_its_server_is_back(dialect: str) -> None:
+    lines = Lines(["wait seconds=50"], is_open=True)
+    async with serve(ServerOptions()) as server, AsyncExitStack() as stack:
+        argv = ("--server", server.url, "--dialect", dialect)
+        run = await stack.enter_async_context(playing(*argv, lines=lines, env=PATIENT))
+        await run.saw(PostAnswered, id="call:c1")
+        outlives_the_server, port = stack.pop_all(), server.port
+    async with outlives_the_server:
+        await run.saw(ToolRepeated, tool="wait")
+        async with serve(ServerOptions(port=port), tools={"wait": answering("at once")}):
+            await run.saw(AnswerCompleted)
+            lines.end()
+            played = await run.ended()
+    assert played.one(ToolStarted).call == played.one(ToolEnded).call
+    assert played.one(ToolEnded).outcome == "answered"
+    assert played.one(AnswerCompleted).text == "at once"
+    assert played.ended == RunEnded(code=0)
+
+
+def answering(words: str) -> Tool:
+    """A `wait` that does not."""
+
+    async def run(_arguments: Arguments, _progress: Progress) -> str:
+        return words
+
+    described = default_tools(".")["wait"]
+    return Tool(
+        name="wait",
+        description=described.description,
+        input_schema=described.input_schema,
+        run=run,
+        annotations=described.annotations,
+    )

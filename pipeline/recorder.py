@@ -1,0 +1,195 @@
+"""The real server behind a recording that is being made: an ordinary run, fed with calls.
+
+So the file is a recording like any other: it replays, and `--check` holds it to account.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from config.command_line import UsageError, read_command_line
+from pipeline.assembly import Run
+from pipeline.core.codec import Entry
+from pipeline.core.commands import Item
+from pipeline.core.events import (
+    CallRejected,
+    CallSubmitted,
+    Input,
+    InputEnded,
+    Json,
+    RunEnded,
+    ServersSettled,
+    StreamLost,
+    ToolEnded,
+)
+from pipeline.core.session.seed import PREFIX
+from pipeline.mocks.mcp_mock import CannotForwardError
+from pipeline.mocks.mcp_script import Exchange, McpScript
+from pipeline.plans import make_plan
+from pipeline.shell.targets import make_target, public_url
+from sinks.base import SinkError
+
+_INTERRUPTED = 130
+
+
+class CannotRecordError(Exception):
+    """There is no recording: what was tried, and why it failed."""
+
+
+class Recorder:
+    """Calls the tools of a real server, one at a time, and records the run in a file.
+
+    `script` is what the server said so far. The run begins with `start`, or with the first call,
+    and ends with `close`. A key for the server comes from `environ`, as for the program itself.
+    """
+
+    def __init__(self, url: str, path: Path, *, server: str, environ: Mapping[str, str]) -> None:
+        self.script = McpScript(server)
+        self._url = url
+        self._path = path
+        self._environ = environ
+        self._calls: asyncio.Queue[Input] = asyncio.Queue()
+        # A run takes one wish after the other, so outcomes come in the order of the calls.
+        self._under_way: deque[asyncio.Future[Exchange]] = deque()
+        self._trouble = "it did not get ready"
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._run: Run | None = None
+        self._task: asyncio.Task[RunEnded] | None = None
+
+    async def start(self) -> None:
+        """Connect, and wait until the server is ready.
+
+        Raises:
+            CannotRecordError: If it does not get ready, or the file cannot be written.
+        """
+        if self._task is None:
+            self._run = self._make_run()
+            self._task = asyncio.create_task(self._run.run())
+            self._task.add_done_callback(self._on_end)
+        await asyncio.shield(self._settled)
+
+    async def __call__(self, asked: Json) -> Exchange:
+        """Call a tool for real; see `pipeline.mocks.mcp_mock.Forward`."""
+        try:
+            await self.start()
+        except CannotRecordError as exc:
+            raise CannotForwardError(str(exc)) from exc
+        if self._task is None or self._task.done():
+            raise CannotForwardError(self._trouble)
+        arguments = msgspec.json.encode(asked["arguments"]).decode()
+        future: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        self._under_way.append(future)
+        self._calls.put_nowait(CallSubmitted(tool=str(asked["name"]), arguments=arguments))
+        return await future
+
+    async def close(self) -> None:
+        """End the run, and wait until its recording is whole; nothing to do if none began.
+
+        Raises:
+            CannotRecordError: If it did not end well.
+        """
+        if self._task is None:
+            return
+        if self._under_way and self._run is not None:
+            self._run.interrupt("SIGINT")  # nobody waits for the answer any more
+        self._calls.put_nowait(InputEnded())
+        await asyncio.wait([self._task])
+        error = self._task.exception()
+        if error is not None:
+            raise CannotRecordError(f"cannot record {str(self._path)!r}: {error}") from error
+        ended = self._task.result()
+        if ended.code not in (0, _INTERRUPTED):
+            raise CannotRecordError(f"the recording run failed: {ended.reason or ended.code}")
+
+    def _make_run(self) -> Run:
+        words = ("--server", self._url, "--sink", f"jsonl={self._path}", "--model", "direct")
+        try:
+            settings = read_command_line(words, self._environ, None)
+        except UsageError as exc:
+            raise CannotRecordError(str(exc)) from exc
+        key = None if settings.api_key is None else settings.api_key.get_secret_value()
+        target = make_target(
+            self.script.server,
+            settings.servers[0],
+            api_key=key,
+            api_key_header=settings.api_key_header,
+            extra_headers={h.name: h.value.get_secret_value() for h in settings.headers},
+        )
+        plan = make_plan(
+            settings, [(self.script.server, settings.servers[0])], is_interactive=False
+        )
+        return Run(settings, plan, [target], prompts=_Prompts(self._calls), also=[_Tap(self._hear)])
+
+    def _hear(self, item: Item) -> None:
+        self.script.feed(item)
+        match item:
+            case StreamLost(reason=reason):
+                self._trouble = reason
+            case RunEnded(code=code, reason=reason) if code:
+                self._trouble = reason
+            case ServersSettled(ready=ready) if not self._settled.done():
+                if self.script.server in ready:
+                    self._settled.set_result(None)
+            case CallRejected(reason=reason):
+                self._end_call(None, reason)
+            case ToolEnded(call=call, reason=reason):
+                self._end_call(self.script.posted(PREFIX + call), reason)
+            case _:
+                pass
+
+    def _end_call(self, exchange: Exchange | None, reason: str) -> None:
+        future = self._under_way.popleft()
+        if future.done():  # its client has gone
+            return
+        if exchange is None:
+            future.set_exception(CannotForwardError(reason))
+        else:
+            future.set_result(exchange)
+
+    def _on_end(self, task: asyncio.Task[RunEnded]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, SinkError):
+            self._trouble = str(error)
+        if not self._settled.done():
+            words = f"cannot record from {public_url(self._url)}: {self._trouble}"
+            self._settled.set_exception(CannotRecordError(words))
+        while self._under_way:
+            self._end_call(None, f"the recording run has ended: {self._trouble}")
+
+
+class _Prompts:
+    """Where the run gets its calls."""
+
+    def __init__(self, calls: asyncio.Queue[Input]) -> None:
+        self._calls = calls
+
+    async def read(self) -> Input:
+        """The next call; it is asked for when the one before has ended."""
+        return await self._calls.get()
+
+
+class _Tap:
+    """A sink that hands on what happens."""
+
+    name = "recorder"
+
+    def __init__(self, hear: Callable[[Item], None]) -> None:
+        self._hear = hear
+
+    def wants(self, item: Item) -> bool:  # noqa: ARG002  the protocol's
+        """Everything: what the server was like is read from the wire."""
+        return True
+
+    async def open(self) -> None:
+        """Nothing to acquire."""
+
+    async def emit(self, entries: Sequence[Entry]) -> None:
+        """Hand on each item."""
+        for entry in entries:
+            self._hear(entry.item)
+
+    async def close(self) -> None:
+        """Nothing to release."""
