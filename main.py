@@ -130,7 +130,10 @@ async def _client(settings: "Settings") -> int:
                 _write(sys.stderr, _DIRECT)
             client = Run(settings, plan, targets, prompts=prompts, also=[names], earlier=earlier)
             _interrupt(client)
-            return _ended(settings, await client.run(*inputs))
+            ended = await client.run(*inputs)
+            for failure in client.untold:
+                _write(sys.stderr, f"! {failure}\n")
+            return _ended(settings, ended)
         except (RecordingError, UnfitServerError) as exc:
             return _failed(settings, USAGE, str(exc))
         except SinkError as exc:

@@ -106,6 +106,12 @@ class Run:
         """An `interrupt` is still under way."""
         return self._is_interrupted
 
+    @property
+    def untold(self) -> list[str]:
+        """Why sinks failed, if none was left to show it."""
+        failures = [f"{s.name}: {s.failure}" for s in self._sinks if s.failure is not None]
+        return failures if self._is_unheard() else []
+
     def interrupt(self, signal: str) -> None:
         """Have the core end what is under way, be it the turn or the run."""
         self._is_interrupted = True
@@ -204,10 +210,13 @@ class Run:
 
     def _on_sink_failure(self, sink: str, reason: str) -> None:
         self._tell(sink, reason, is_final=True)
-        shown = (other for other in self._sinks if other.sink not in self._also)
-        if all(other.failure is not None for other in shown):
+        if self._is_unheard():
             # Nobody is left who would hear an answer.
             self._inbox.put(PromptCancelled(signal="SIGPIPE"))
+
+    def _is_unheard(self) -> bool:
+        shown = [sink for sink in self._sinks if sink.sink not in self._also]
+        return all(sink.failure is not None for sink in shown)
 
     def _tell(self, sink: str, words: str, *, is_final: bool = False) -> None:
         if self._inbox.is_closed:

@@ -4,22 +4,25 @@ A loop of its own serves the mocks, so that it does not matter whether the test 
 which library: it sees servers at addresses, and nothing else.
 """
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
+from pipeline.background import in_background
 from pipeline.mocks.match import Miss
 from pipeline.mocks.mcp_mock import McpMock, serve_script
-from pipeline.mocks.mcp_script import NothingRecordedError, read_scripts
-from pipeline.mocks.model_mock import ModelMock, serve_model
+from pipeline.mocks.mcp_script import read_scripts
+from pipeline.mocks.model_mock import ModelMock, serve_answers
+from pipeline.mocks.model_script import read_answers
 from pipeline.recorder import CannotRecordError, Recorder
 from pipeline.shell.recordings import RecordingError, read_runs
 
-T = TypeVar("T")
 Mode: TypeAlias = Literal["none", "once", "new", "all"]
 SERVER = "server"
 """What a recorded server is called where the recording does not say."""
@@ -39,7 +42,7 @@ class Cassette:
         self.path = path
         self.mocks: dict[str, McpMock] = {}
         self.model: ModelMock | None = None
-        self._seen = 0
+        self._read: list[Miss] = []
 
     @property
     def url(self) -> str:
@@ -74,11 +77,12 @@ class Cassette:
 
     @property
     def misses(self) -> tuple[Miss, ...]:
-        """Requests that were not answered. Whoever reads them answers for them: what was read is
-        not reported any more."""
-        found = self._misses()
-        self._seen = len(found)
-        return found
+        """Requests that were not answered.
+
+        Whoever reads them answers for them: what was read is not reported any more.
+        """
+        self._read = [miss for mock in self._all() for miss in mock.misses]
+        return tuple(self._read)
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -92,12 +96,8 @@ class Cassette:
 
     def unread_misses(self) -> tuple[Miss, ...]:
         """The misses that `misses` did not give yet."""
-        unread = self._misses()[self._seen :]
-        self._seen += len(unread)
-        return unread
-
-    def _misses(self) -> tuple[Miss, ...]:
-        return tuple(miss for mock in self._all() for miss in mock.misses)
+        read = self._read
+        return tuple(miss for miss in self.misses if not any(miss is other for other in read))
 
     def _all(self) -> list[McpMock | ModelMock]:
         return [*self.mocks.values(), *([] if self.model is None else [self.model])]
@@ -106,7 +106,7 @@ class Cassette:
 @contextmanager
 def cassette(
     path: Path, mode: Mode, *, server: str | None, environ: Mapping[str, str]
-) -> Iterator[Cassette]:
+) -> Generator[Cassette]:
     """A cassette inside the block.
 
     Modes: `none` only plays; `once` records if there is no such file; `new` plays what is recorded
@@ -133,10 +133,17 @@ def cassette(
         serving = _recorded(path, server, environ)
     else:
         serving = _played(path, server if mode == "new" else None, environ)
+    with in_background(_told(serving)) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _told(serving: AbstractAsyncContextManager[Cassette]) -> AsyncGenerator[Cassette]:
+    """Every trouble of playing and recording as a `CassetteError`."""
     try:
-        with in_background(serving) as found:
+        async with serving as found:
             yield found
-    except (CannotRecordError, NothingRecordedError, RecordingError, OSError) as exc:
+    except (CannotRecordError, RecordingError, OSError) as exc:
         raise CassetteError(str(exc)) from exc
 
 
@@ -172,8 +179,8 @@ async def _played(
         for name, script in scripts.items():
             serving = serve_script(script, recorder)
             found.mocks[name] = await stack.enter_async_context(serving)
-        if any(runs) and has_model(runs):
-            found.model = await stack.enter_async_context(serve_model(runs))
+        if answers := list(read_answers(runs)):
+            found.model = await stack.enter_async_context(serve_answers(answers))
         yield found
 
 
@@ -186,38 +193,3 @@ async def _recorder(
         yield recorder
     finally:
         await recorder.close()
-
-
-@contextmanager
-def in_background(serving: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """An async context for a block that is not async, on a thread with a loop of its own.
-
-    What entering or leaving it raises is raised here.
-    """
-    started: Future[tuple[T, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-
-    async def main() -> None:
-        async with serving as value:
-            stop = asyncio.Event()
-            started.set_result((value, asyncio.get_running_loop(), stop))
-            await stop.wait()
-
-    ended: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as exc:  # noqa: BLE001  raised again by who waits
-            (ended if started.done() else started).set_exception(exc)
-        else:
-            ended.set_result(None)
-
-    thread = threading.Thread(target=run, name="rxmcp-cassette", daemon=True)
-    thread.start()
-    value, loop, stop = started.result()
-    try:
-        yield value
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        ended.result()

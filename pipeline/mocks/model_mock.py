@@ -90,6 +90,15 @@ async def serve_model(
     answers = list(read_answers([run] if isinstance(run, RecordedRun) else run))
     if not answers:
         raise NothingRecordedError("found no answer of a model in the recording, expected some")
+    async with serve_answers(answers, host=host, port=port) as mock:
+        yield mock
+
+
+@asynccontextmanager
+async def serve_answers(
+    answers: Iterable[ModelAnswer], *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncGenerator[ModelMock]:
+    """As `serve_model`, of what was read already."""
     mock = ModelMock(answers)
     async with listening(mock.app(), host, port) as address:
         mock.url = address
