@@ -133,7 +133,9 @@ async def _client(settings: "Settings") -> int:
             ended = await client.run(*inputs)
             for failure in client.untold:
                 _write(sys.stderr, f"! {failure}\n")
-            return _ended(settings, ended)
+            code = _ended(settings, ended)
+            # Nobody got the answers: that is no success, however well they came about.
+            return FAILED if code == 0 and client.untold else code
         except (RecordingError, UnfitServerError) as exc:
             return _failed(settings, USAGE, str(exc))
         except SinkError as exc:

@@ -220,7 +220,8 @@ class Run:
 
     def _tell(self, sink: str, words: str, *, is_final: bool = False) -> None:
         if self._inbox.is_closed:
-            logger.error("sink {}: {}", sink, words)
+            if not self._is_unheard():  # else `untold` has it
+                logger.error("sink {}: {}", sink, words)
         else:
             self._inbox.put(SinkFailed(sink=sink, reason=words, is_final=is_final))
 

@@ -99,8 +99,8 @@ def _mode(config: pytest.Config) -> "Mode":
 def _report(item: pytest.Item) -> str:
     """What was asked for and is not recorded, with what to do; empty if there is no such thing."""
     parts: list[str] = []
-    opened = item.stash[_OPENED] if _OPENED in item.stash else []
-    for one, server in opened:
+    nothing: list[tuple[Cassette, str | None]] = []
+    for one, server in item.stash.get(_OPENED, nothing):
         misses = one.unread_misses()
         if not misses:
             continue

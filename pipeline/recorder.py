@@ -21,6 +21,7 @@ from pipeline.core.events import (
     InputEnded,
     Json,
     RunEnded,
+    RunStarted,
     ServersSettled,
     StreamLost,
     ToolEnded,
@@ -67,7 +68,7 @@ class Recorder:
         """
         if self._task is None:
             self._run = self._make_run()
-            self._task = asyncio.create_task(self._run.run())
+            self._task = asyncio.create_task(self._run.run(RunStarted()))
             self._task.add_done_callback(self._on_end)
         await asyncio.shield(self._settled)
 
@@ -118,9 +119,8 @@ class Recorder:
             api_key_header=settings.api_key_header,
             extra_headers={h.name: h.value.get_secret_value() for h in settings.headers},
         )
-        plan = make_plan(
-            settings, [(self.script.server, settings.servers[0])], is_interactive=False
-        )
+        servers = [(self.script.server, settings.servers[0])]
+        plan = make_plan(settings, servers, goal="chat", is_interactive=False)
         return Run(settings, plan, [target], prompts=_Prompts(self._calls), also=[_Tap(self._hear)])
 
     def _hear(self, item: Item) -> None:

@@ -15,6 +15,7 @@ from pipeline.core.events import (
     Json,
     PostAnswered,
     ReplyReceived,
+    RunResumed,
     SessionReady,
     StreamLost,
 )
@@ -138,6 +139,9 @@ class McpScript:
                 exchange = Exchange(meaning(CALL, {"name": tool, "arguments": arguments}))
             case _:
                 return
+        before = self._posted.get(id_)
+        if before is not None and before.answer is None:
+            self._drop(before)  # the same call, sent again after its connection was lost
         self._posted[id_] = self._waiting[id_] = exchange
         if exchange.asked["method"] not in _HANDSHAKE:
             self.exchanges.append(exchange)
@@ -148,7 +152,9 @@ class McpScript:
             return
         if posted.status is None:
             if not posted.is_sent:
-                self._forget(posted.id, exchange)
+                # Nothing is known of how the server would have answered.
+                del self._waiting[posted.id], self._posted[posted.id]
+                self._drop(exchange)
         elif not is_accepted(posted.status):
             self._settle(posted.id, Refusal(posted.status, posted.body))
         elif self.dialect == "seed":
@@ -160,9 +166,7 @@ class McpScript:
             for text in texts:
                 self._on_messages(text, posted.id)
 
-    def _forget(self, id_: str, exchange: Exchange) -> None:
-        """It never reached the server, so nothing is known of how that would answer."""
-        del self._waiting[id_], self._posted[id_]
+    def _drop(self, exchange: Exchange) -> None:
         # By identity: an earlier call may have been the same to the letter.
         self.exchanges = [other for other in self.exchanges if other is not exchange]
 
@@ -236,6 +240,9 @@ def read_scripts(runs: Iterable[RecordedRun]) -> dict[str, McpScript]:
         for server in run.header.plan.servers:
             scripts.setdefault(server.name, McpScript(server.name))
         for entry in run.entries():
+            if isinstance(entry.item, RunResumed):
+                for server in entry.item.servers:
+                    scripts.setdefault(server.name, McpScript(server.name))
             for script in scripts.values():
                 script.feed(entry.item)
         for script in scripts.values():

@@ -1,7 +1,7 @@
 """Where commands meet the world: each goes where it belongs, and none before it is written down."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,7 +85,7 @@ class Recorder:
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[None]:
+async def running(world: World) -> AsyncGenerator[None]:
     async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
         tasks: list[asyncio.Task[None]] = []
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.events import SessionReady, ToolEnded
 from tests.support.program import run
 from tests.support.recordings import read_run
 from tests.support.servers import reference_server
@@ -31,7 +32,7 @@ async def test_a_picture_is_named_on_the_screen_and_whole_in_the_recording(
     called = await run(*argv, "call", "get-tiny-image", cwd=tmp_path)
     assert called.code == 0
     assert "(image, image/png, 4035 bytes)" in called.out
-    (ended,) = [each for each in read_run(tmp_path / "run.jsonl").items if hasattr(each, "content")]
+    (ended,) = read_run(tmp_path / "run.jsonl").only(ToolEnded)
     assert [block["type"] for block in ended.content] == ["text", "image", "text"]
     assert ended.content[1]["data"].startswith("iVBORw0KGgo")
 
@@ -86,8 +87,7 @@ async def test_auto_finds_the_dialect_of_each_server(
     for server, protocol in ((reference, "seed"), (official, "2025-11-25")):
         path = f"{protocol}.jsonl"
         await run("--server", server, "--sink", f"jsonl={path}", "tools", cwd=tmp_path)
-        recorded = read_run(tmp_path / path)
-        (ready,) = [item for item in recorded.items if hasattr(item, "protocol")]
+        (ready,) = read_run(tmp_path / path).only(SessionReady)
         assert ready.protocol == protocol
 
 

@@ -8,7 +8,7 @@ Much quicker than a process, for tests where the process is not the point.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -108,7 +108,7 @@ async def playing(
     env: Mapping[str, str] | None = None,
     sinks: Sequence[Sink] = (),
     is_interactive: bool = False,
-) -> AsyncIterator[Playing]:
+) -> AsyncGenerator[Playing]:
     """A run that is under way until the block ends, at the latest."""
     settings = settings_of(*argv, env=env)
     names = server_names(settings.servers)

@@ -15,7 +15,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +139,7 @@ async def running(
     env: Mapping[str, str] | None = None,
     stdin: int | None = asyncio.subprocess.PIPE,
     command: tuple[str, ...] = (sys.executable, str(MAIN)),
-) -> AsyncIterator[Program]:
+) -> AsyncGenerator[Program]:
     """The program, until the block ends. `command` is for a shell around it."""
     process = await asyncio.create_subprocess_exec(
         *command,

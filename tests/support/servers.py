@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -97,7 +97,7 @@ class Server:
 
 
 @contextmanager
-def reference_server(folder: Path, *words: str, port: int = 0) -> Iterator[Server]:
+def reference_server(folder: Path, *words: str, port: int = 0) -> Generator[Server]:
     """Our own `serve`."""
     argv = (sys.executable, str(MAIN), "serve", "--port", str(port), *words)
     server = Server(argv, ready=r"= serving (\S+)", env={}, cwd=folder)
