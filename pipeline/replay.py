@@ -68,7 +68,7 @@ async def replay(run: RecordedRun, sinks: Sequence[Sink], options: ReplayOptions
         return parcels.pipe(check_against(recorded)) if options.check else parcels
 
     try:
-        ended = await Runtime(chain, tape, effects=_Nothing(), sinks=actors).run()
+        ended = await Runtime(chain, tape, effects=_Nothing(), sinks=actors, to_the_last=True).run()
     except CoreFaultError as exc:
         match exc.fault:
             case DivergedError() as difference:

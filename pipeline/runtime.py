@@ -13,7 +13,7 @@ from reactivex.subject import Subject
 from operators.route import Parcel
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Command, Item, Passing
-from pipeline.core.events import Input, RunEnded
+from pipeline.core.events import Input, RunEnded, RunResumed
 from pipeline.graph import Stages
 from pipeline.mailbox import Mailbox
 from sinks.base import SinkActor
@@ -68,6 +68,8 @@ class Runtime:
     """One run: sources -> mailbox -> stages -> sinks and effects -> mailbox.
 
     Items up to the `known`-th are those of a recording that goes on: they were delivered then.
+    `to_the_last` takes whatever the inbox has, also after a `RunEnded`: a recorded run that ended
+    may have gone on.
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class Runtime:
         sinks: Sequence[SinkActor],
         shutdown_timeout: float = 10.0,
         known: int = 0,
+        to_the_last: bool = False,
     ) -> None:
         self._known = known
+        self._to_the_last = to_the_last
         self._stages = stages
         self._inbox = inbox
         self._effects = effects
@@ -141,7 +145,7 @@ class Runtime:
         head: Subject[Passing] = Subject()
         subscription = self._stages(head).subscribe(self._deliver, self._on_fault)
         try:
-            while self._ended is None and (item := await self._inbox.take()) is not None:
+            while not self._is_over() and (item := await self._inbox.take()) is not None:
                 # Waiting here fills the inbox, which stops the sources, which stops the servers.
                 for mailbox in self._mailboxes:
                     await mailbox.room()
@@ -156,8 +160,16 @@ class Runtime:
             return
         for name in parcel.to:
             self._puts[name](parcel.entry)
-        if isinstance(parcel.entry.item, RunEnded):
-            self._ended = parcel.entry.item
+        match parcel.entry.item:
+            case RunEnded() as ended:
+                self._ended = ended
+            case RunResumed():
+                self._ended = None
+            case _:
+                pass
+
+    def _is_over(self) -> bool:
+        return self._ended is not None and not self._to_the_last
 
     def _on_fault(self, exc: Exception) -> None:
         self._fault = exc

@@ -33,7 +33,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-async def _no_task_left() -> AsyncIterator[None]:  # pyright: ignore[reportUnusedFunction]
+async def _no_task_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}

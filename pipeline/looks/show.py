@@ -21,7 +21,7 @@ def show(run: RecordedRun, *, colour: bool, width: int) -> str:
     """
     story = story_of(run)
     sheet = Sheet(width, colour=colour)
-    teller = words.Teller()
+    teller = words.Teller(story)
     _head(sheet, story)
     is_apart = False
     for chapter in story.chapters:

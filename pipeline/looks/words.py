@@ -163,8 +163,9 @@ def summary(story: Story) -> str:
 class Teller:
     """Notes and calls in the words of the console, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, story: Story) -> None:
         self._notices = Notices(verbose=True)
+        self._is_one_server = len(story.servers) <= 1
         self._greeted: set[str] = set()
 
     def note(self, note: Note) -> list[Notice]:
@@ -185,6 +186,8 @@ class Teller:
     def call(self, call: Call) -> tuple[Notice, list[Notice]]:
         """What was called, and what came of it."""
         (started,) = self._notices.read(call.started)
+        if not self._is_one_server:
+            started = Notice(">", f"{call.started.server}: {started.text}")
         if call.end is None:
             return started, [Notice("?", "no end in this recording")]
         return started, list(self._notices.read(call.end))

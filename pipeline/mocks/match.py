@@ -62,10 +62,13 @@ class Shelf(Generic[T]):
         self._words = words
         self._leading = leading
         self._slots: dict[bytes, _Slot[T]] = {}
+        self._order: list[tuple[_Slot[T], int]] = []
 
     def put(self, meaning: Json, answer: T) -> None:
         """Add an answer behind those of the same meaning."""
-        self._slots.setdefault(_key(meaning), _Slot(meaning)).answers.append(answer)
+        slot = self._slots.setdefault(_key(meaning), _Slot(meaning))
+        slot.answers.append(answer)
+        self._order.append((slot, len(slot.answers)))
 
     def take(self, meaning: Json) -> T | None:
         """The next answer of that meaning; None if there is none."""
@@ -91,12 +94,8 @@ class Shelf(Generic[T]):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """What was recorded and never asked for, in words: one for each answer."""
-        return tuple(
-            self._words(slot.meaning)
-            for slot in self._slots.values()
-            for _ in slot.answers[slot.given :]
-        )
+        """What was recorded and never asked for, in words, in the order it was put here."""
+        return tuple(self._words(slot.meaning) for slot, nth in self._order if slot.given < nth)
 
     def _distance(self, asked: Json) -> Callable[[Json], tuple[int, int, float]]:
         text = _text(asked)[:_COMPARED]

@@ -2,9 +2,9 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pytest
 
@@ -124,16 +124,27 @@ async def test_what_the_model_is_sent_is_right_to_the_letter(tmp_path: Path) -> 
 
 # --- inside the test ------------------------------------------------------------------------
 
-Ask: TypeAlias = Callable[..., Awaitable[tuple[Played, MessagesApi]]]
+Alias: TypeAlias = Callable[[str], str]
+
+
+class Ask(Protocol):
+    """Run prompts with a model that follows `script(alias)`, and our own server."""
+
+    async def __call__(
+        self,
+        script: Callable[[Alias], Script],
+        *argv: str,
+        prompts: Sequence[str] = ("hi",),
+        tools: dict[str, Tool] | None = None,
+    ) -> tuple[Played, MessagesApi]: ...
 
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Run prompts with a model that follows `script(alias)`, and our own server."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
 
     async def ask_it(
-        script: Callable[[Callable[[str], str]], Script],
+        script: Callable[[Alias], Script],
         *argv: str,
         prompts: Sequence[str] = ("hi",),
         tools: dict[str, Tool] | None = None,

@@ -59,7 +59,7 @@ class Broken(MemorySink):
 
     name = "broken"
 
-    async def emit(self, _entries: Sequence[Entry]) -> None:
+    async def emit(self, entries: Sequence[Entry]) -> None:  # noqa: ARG002  the protocol's
         raise SinkError("the disk is full")
 
 
@@ -111,7 +111,7 @@ async def test_no_server_is_met_before_the_recording_has_it(tmp_path: Path) -> N
 
 async def test_a_recording_that_fails_holds_up_nothing(tmp_path: Path) -> None:
     class Failing(Held):
-        async def emit(self, _entries: Sequence[Entry]) -> None:
+        async def emit(self, entries: Sequence[Entry]) -> None:  # noqa: ARG002  the protocol's
             raise SinkError("the disk is full")
 
     failing = Failing(tmp_path / "run.jsonl", Open)

@@ -38,7 +38,7 @@ class Scripted:
         self.closing_gate.set()
         self._opening, self._emitting, self._closing = opening, emitting, closing
 
-    def wants(self, _item: Item) -> bool:
+    def wants(self, item: Item) -> bool:  # noqa: ARG002  the protocol's
         return True
 
     async def open(self) -> None:

@@ -1,11 +1,11 @@
 """The stages in their order, as a value that somebody subscribes to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from reactivex.subject import Subject
 
 from operators.route import Parcel
-from pipeline.core.commands import CallModel, Passing, Post
+from pipeline.core.commands import CallModel, Item, Passing, Post
 from pipeline.core.events import (
     AnswerCompleted,
     InputEnded,
@@ -37,7 +37,10 @@ def through(plan: Plan, inputs: Sequence[Passing]) -> list[Parcel]:
     source: Subject[Passing] = Subject()
     parcels: list[Parcel] = []
     faults: list[Exception] = []
-    targets = {"all": lambda _: True, "answers": lambda item: isinstance(item, AnswerCompleted)}
+    targets: dict[str, Callable[[Item], bool]] = {
+        "all": lambda _: True,
+        "answers": lambda item: isinstance(item, AnswerCompleted),
+    }
     chain = stages(plan, targets, now=lambda: "now")
     with chain(source).subscribe(parcels.append, faults.append):
         for item in inputs:

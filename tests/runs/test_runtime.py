@@ -64,7 +64,7 @@ class BrokenSink(MemorySink):
         if not self._opens:
             raise SinkError("there is no such place")
 
-    async def emit(self, _entries: Sequence[Entry]) -> None:
+    async def emit(self, entries: Sequence[Entry]) -> None:  # noqa: ARG002  the protocol's
         raise OSError("it broke")
 
 
@@ -98,8 +98,7 @@ class Making:
         self.failures: list[tuple[str, str]] = []
         self.effects = Effects() if effects is None else effects
         self.actors = [
-            SinkActor(sink, Mailbox(SMALL), on_failure=lambda *told: self.failures.append(told))
-            for sink in sinks
+            SinkActor(sink, Mailbox(SMALL), on_failure=self._on_failure) for sink in sinks
         ]
         targets = {EFFECTS: is_command} | {actor.name: actor.sink.wants for actor in self.actors}
         self.runtime = Runtime(
@@ -109,6 +108,9 @@ class Making:
             sinks=self.actors,
             shutdown_timeout=shutdown_timeout,
         )
+
+    def _on_failure(self, sink: str, reason: str) -> None:
+        self.failures.append((sink, reason))
 
     async def run(self, *items: Input) -> RunEnded | None:
         for item in items:
