@@ -104,8 +104,11 @@ async def test_a_recording_that_cannot_be_written_is_exit_status_2(
 
 
 async def test_a_disk_that_is_full_costs_the_recording_and_not_the_chat(tmp_path: Path) -> None:
-    """A limit on the size of files stands for it; the header still fits."""
-    script = "ulimit -f 1; trap '' XFSZ; rxmcp --sink console --sink jsonl=run.jsonl"
+    """A limit on the size of files stands for it; the header still fits.
+
+    The limit would hold for a coverage report as well, so none is written.
+    """
+    script = "ulimit -f 1; trap '' XFSZ; unset COVERAGE_PROCESS_CONFIG; rxmcp --sink console --sink jsonl=run.jsonl"
     prompts = f"echo message={'x' * 3000}\\nadd a=2 b=3\\n"
     ended = await shell(f"printf '{prompts}' | ({script})", tmp_path)
     assert ended.code == 0
