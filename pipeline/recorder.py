@@ -23,6 +23,7 @@ from pipeline.core.events import (
     RunEnded,
     RunStarted,
     ServersSettled,
+    SinkFailed,
     StreamLost,
     ToolEnded,
 )
@@ -32,8 +33,6 @@ from pipeline.mocks.mcp_script import Exchange, McpScript
 from pipeline.plans import make_plan
 from pipeline.shell.targets import make_target, public_url
 from sinks.base import SinkError
-
-_INTERRUPTED = 130
 
 
 class CannotRecordError(Exception):
@@ -56,6 +55,7 @@ class Recorder:
         # A run takes one wish after the other, so outcomes come in the order of the calls.
         self._under_way: deque[asyncio.Future[Exchange]] = deque()
         self._trouble = "it did not get ready"
+        self._broken = ""
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._run: Run | None = None
         self._task: asyncio.Task[RunEnded] | None = None
@@ -89,8 +89,10 @@ class Recorder:
     async def close(self) -> None:
         """End the run, and wait until its recording is whole; nothing to do if none began.
 
+        How the run ended does not matter: a call that fails is a recording as good as any.
+
         Raises:
-            CannotRecordError: If it did not end well.
+            CannotRecordError: If the recording is not whole.
         """
         if self._task is None:
             return
@@ -99,11 +101,9 @@ class Recorder:
         self._calls.put_nowait(InputEnded())
         await asyncio.wait([self._task])
         error = self._task.exception()
-        if error is not None:
-            raise CannotRecordError(f"cannot record {str(self._path)!r}: {error}") from error
-        ended = self._task.result()
-        if ended.code not in (0, _INTERRUPTED):
-            raise CannotRecordError(f"the recording run failed: {ended.reason or ended.code}")
+        broken = self._broken or (str(error) if error is not None else "")
+        if broken:
+            raise CannotRecordError(f"cannot record to {str(self._path)!r}: {broken}") from error
 
     def _make_run(self) -> Run:
         words = ("--server", self._url, "--sink", f"jsonl={self._path}", "--model", "direct")
@@ -128,6 +128,8 @@ class Recorder:
         match item:
             case StreamLost(reason=reason):
                 self._trouble = reason
+            case SinkFailed(reason=reason, is_final=True):
+                self._broken = reason
             case RunEnded(code=code, reason=reason) if code:
                 self._trouble = reason
             case ServersSettled(ready=ready) if not self._settled.done():

@@ -23,7 +23,7 @@ def join(parts: "list[Markup]") -> Markup:
     return Markup("".join(parts))
 
 
-def element(name: str, *children: str, **attributes: str | float | None) -> Markup:
+def element(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
     """`<name attributes>children</name>`.
 
     An attribute that is None is left out, one that is "" stands alone. `class_` is `class`, and

@@ -42,7 +42,7 @@ svg .soft { fill: var(--soft); }
 svg .small { font-size: 11px; }
 svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .band { fill: var(--band); }
-svg .fold { fill: var(--back); stroke: var(--line); stroke-dasharray: 2 3; }
+svg .fold { fill: var(--card); stroke: var(--line); stroke-dasharray: 2 3; }
 svg .rule { stroke: var(--line); }
 svg a rect { rx: 3px; }
 svg a:focus-visible { outline: none; }
@@ -52,6 +52,8 @@ svg a:focus-visible rect, svg a:focus-visible circle, svg a:focus-visible path {
 svg a:focus-visible text.name { text-decoration: underline; }
 svg .tip { display: none; }
 svg a:hover .tip, svg a:focus-visible .tip { display: block; }
+svg:has(a:hover, g:hover > .tip, a:focus-visible) .hint { display: none; }
+svg g:hover > .tip { display: block; }
 svg:has(a:hover) a:focus-visible:not(:hover) .tip { display: none; }
 svg .model { fill: var(--model); }
 svg .ok { fill: var(--ok); }
@@ -61,6 +63,7 @@ svg .unsent { fill: var(--unsent); }
 svg .open { fill: var(--card); stroke: var(--unknown); stroke-dasharray: 3 2; }
 svg .think { fill: var(--model); opacity: 0.45; }
 svg .lost { fill: var(--lost); opacity: 0.18; }
+svg .lost-at { stroke: var(--lost); stroke-width: 2px; }
 svg .mark { fill: var(--lost); }
 svg text.in-bar { fill: var(--card); pointer-events: none; }
 svg .tokens-in { fill: var(--in); }
@@ -77,6 +80,8 @@ ol.steps { list-style: none; margin: 10px 0 4px; padding: 0; }
 ol.steps > li { display: grid; grid-template-columns: 74px 1fr max-content; gap: 0 12px;
   padding: 5px 0; border-top: 1px solid var(--line); }
 ol.steps > li:target, details:target { background: var(--band); }
+ol.between { margin: 0 0 10px; padding: 0 15px; }
+ol.steps.between > li { border: 0; }
 .who { color: var(--soft); font-size: 13px; }
 .said { white-space: pre-wrap; margin: 0; }
 .aside { color: var(--soft); font-size: 13px; margin: 0; }

@@ -20,6 +20,7 @@ from tests.support.program import run
 
 AT = "2026-11-24T06:28:23.000001Z"
 CHECK = ReplayOptions(check=True)
+KEPT = Path(__file__).parents[1] / "recordings"
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +185,11 @@ async def test_a_recording_of_a_replay_is_the_recording(recording: Path, tmp_pat
     first, *rest = again.read_bytes().splitlines()
     assert first == recording.read_bytes().splitlines()[0]
     assert len(rest) == len(list(last_run(recording).entries()))
+
+
+@pytest.mark.parametrize("path", sorted(KEPT.glob("*.jsonl")), ids=lambda path: path.stem)
+async def test_recordings_of_real_servers_are_replayed_to_the_letter(path: Path) -> None:
+    """Each was recorded against the server it is named after; a change of the core shows here."""
+    done = await replay(last_run(path), [], CHECK)
+    assert done.difference is None, str(done.difference)
+    assert done.ended == RunEnded(code=0)

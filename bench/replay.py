@@ -1,0 +1,95 @@
+"""How fast a recording is replayed, and what recording costs a run.
+
+    python bench/replay.py
+
+Replay: one session with many progress events, items per second of CPU, with and without `--check`.
+Recording: the same chat turns on the embedded server with and without `--sink jsonl`, in turn;
+CPU seconds of the whole process, and their ratio.
+"""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pipeline.core.codec import Entry, Header, encode_entry, encode_header  # noqa: E402
+from pipeline.core.events import PromptSubmitted, RunStarted  # noqa: E402
+from pipeline.core.plan import Plan, ServerPlan  # noqa: E402
+from pipeline.replay import ReplayOptions, replay  # noqa: E402
+from pipeline.shell.recordings import last_run  # noqa: E402
+from tests.support.play import Core, finished, sse_start, told, use  # noqa: E402
+
+EVENTS = 100_000
+RUNS = 5
+
+
+def write_session(path: Path) -> int:
+    """One call that reports progress again and again; the number of items in the recording."""
+    plan = Plan(servers=(ServerPlan(name="s", url="http://s.test/sse"),))
+    core = Core(plan)
+    tool = {"name": "add", "inputSchema": {"type": "object"}}
+    ask = PromptSubmitted(text="go")
+    inputs = [RunStarted(), *sse_start(tool), ask, finished(1, use("t1", "mcp__s__add"))]
+    for n in range(EVENTS // 3):
+        inputs.append(told("notifications/progress", progressToken="call:c1", progress=n))
+    items = core.feed(*inputs)
+    lines = [encode_header(Header(plan=plan))]
+    at = "2026-11-24T06:28:23.000001Z"
+    lines += [encode_entry(Entry(seq, at, item)) for seq, item in enumerate(items, 1)]
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return len(items)
+
+
+def replay_speed(path: Path, options: ReplayOptions) -> float:
+    """Items per second of CPU, the best of several runs."""
+    best = 0.0
+    for _ in range(RUNS):
+        began = time.process_time()
+        done = asyncio.run(replay(last_run(path), [], options))
+        assert done.difference is None
+        best = max(best, done.events / (time.process_time() - began))
+    return best
+
+
+def chat_cpu(folder: Path, *words: str) -> float:
+    """CPU seconds of a chat of many turns."""
+    prompts = "add a=2 b=3 ; echo message=hello\n" * 400
+    command = [sys.executable, str(ROOT / "main.py"), "-q", *words]
+    before = os.times()
+    subprocess.run(command, input=prompts.encode(), cwd=folder, check=True, capture_output=True)
+    after = os.times()
+    spent = after.children_user + after.children_system
+    return spent - before.children_user - before.children_system
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "many.jsonl"
+        count = write_session(path)
+        plain = replay_speed(path, ReplayOptions())
+        checked = replay_speed(path, ReplayOptions(check=True))
+        print(
+            f"replay of {count:,} items: {plain:,.0f} items/s of CPU, {checked:,.0f} with --check"
+        )
+        without, recorded = [], []
+        for run in range(RUNS):
+            without.append(chat_cpu(folder, "--sink", "console"))
+            sinks = ("--sink", "console", "--sink", f"jsonl=r{run}.jsonl")
+            recorded.append(chat_cpu(folder, *sinks))
+        one, other = statistics.median(without), statistics.median(recorded)
+        print(
+            f"400 turns of 2 calls: {one:.2f} s of CPU without a recording, {other:.2f} s with one,"
+            f" ratio {other / one:.2f} (medians of {RUNS})"
+        )
+
+
+if __name__ == "__main__":
+    main()
