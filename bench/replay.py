@@ -37,8 +37,8 @@ def write_session(path: Path) -> int:
     tool = {"name": "add", "inputSchema": {"type": "object"}}
     ask = PromptSubmitted(text="go")
     inputs = [RunStarted(), *sse_start(tool), ask, finished(1, use("t1", "mcp__s__add"))]
-    for n in range(EVENTS // 3):
-        inputs.append(told("notifications/progress", progressToken="call:c1", progress=n))
+    report = "notifications/progress"
+    inputs += [told(report, progressToken="call:c1", progress=n) for n in range(EVENTS // 3)]
     items = core.feed(*inputs)
     lines = [encode_header(Header(plan=plan))]
     at = "2026-11-24T06:28:23.000001Z"
@@ -76,9 +76,8 @@ def main() -> None:
         count = write_session(path)
         plain = replay_speed(path, ReplayOptions())
         checked = replay_speed(path, ReplayOptions(check=True))
-        print(
-            f"replay of {count:,} items: {plain:,.0f} items/s of CPU, {checked:,.0f} with --check"
-        )
+        speeds = f"{plain:,.0f} items/s of CPU, {checked:,.0f} with --check"
+        print(f"replay of {count:,} items: {speeds}")
         without, recorded = [], []
         for run in range(RUNS):
             without.append(chat_cpu(folder, "--sink", "console"))

@@ -28,6 +28,7 @@ from pipeline.core.events import (
     PromptRejected,
     PromptSubmitted,
     ReplyReceived,
+    RunResumed,
     RunStarted,
     ServersSettled,
     SessionReady,
@@ -39,7 +40,7 @@ from pipeline.core.events import (
     ToolStarted,
     Usage,
 )
-from pipeline.core.plan import Plan, Price
+from pipeline.core.plan import Plan, Price, ServerPlan
 from tests.support.play import (
     a_route,
     a_tool,
@@ -493,3 +494,82 @@ def test_a_person_may_call_a_tool_in_between() -> None:
     _, out = after(ask("a"), CallSubmitted(tool="add"), finished(1, "A"), reply(1))
     assert posts(out) == ["call:c1"]
     assert kinds(out)[-1] == "ReadPrompt"
+
+
+# --- a run that goes on in another process ------------------------------------------------------
+
+SERVER = ServerPlan(name="s", url="http://x/sse")
+RESUMED = RunResumed(goal="chat", servers=(SERVER,))
+AGAIN: list[Passing] = [
+    SessionReady(server="s", route=a_route()),
+    ServersSettled(ready=("s",)),
+]
+
+
+def test_a_resumed_run_that_was_idle_asks_for_a_prompt_once_its_servers_have_settled() -> None:
+    state, _ = after(ask("a"), finished(1, "A"))
+    state, out = play(step, state, RESUMED)
+    assert out == [RESUMED]
+    _, out = play(step, state, *AGAIN)
+    assert len(only(ReadPrompt, out)) == 1
+
+
+def test_a_resumed_run_asks_the_model_again_and_the_turn_does_not_count_twice() -> None:
+    state, _ = after(ask("a"))
+    state, out = play(step, state, RESUMED, *AGAIN)
+    command = one(CallModel, out)
+    assert (command.call, command.messages, command.tools_changed) == (
+        "model:2",
+        (user("a"),),
+        True,
+    )
+    _, out = play(step, state, finished(2, "A"))
+    assert one(AnswerCompleted, out).turns == 1
+    assert len(only(ReadPrompt, out)) == 1
+
+
+def test_a_resumed_run_tells_the_model_of_the_calls_that_were_cut_off() -> None:
+    state, _ = after(ask("a"), finished(1, use("t1", ADD.alias)))
+    _, out = play(step, state, RESUMED)
+    assert one(ToolEnded, out).outcome == "unknown"
+    assert len(only(CallModel, out)) == 1
+    (block,) = last_messages(out)[-1]["content"]
+    assert "the run was cut off" in block["content"][0]["text"]
+
+
+def test_a_resumed_run_waits_for_the_calls_that_are_sent_again() -> None:
+    reader = a_tool("read", annotations={"readOnlyHint": True})
+    state, _ = after(
+        ToolsChanged(server="s", tools=(reader,)), ask("a"), finished(1, use("t1", reader.alias))
+    )
+    state, out = play(step, state, RESUMED, *AGAIN)
+    assert only(CallModel, out) == []
+    assert posts(out) == ["call:c1~2"]
+    answer = ReplyReceived(server="s", id="call:c1~2", result={"content": [text_block("5")]})
+    _, out = play(step, state, answer)
+    assert last_messages(out)[-1]["content"] == [result("t1")]
+
+
+@pytest.mark.parametrize(
+    "items", [[CallSubmitted(tool="add")], [ask("a"), finished(1, use("t1", ADD.alias))]]
+)
+def test_a_wish_that_ends_with_its_cut_off_call_asks_for_the_next_one_once(
+    items: list[Passing],
+) -> None:
+    state, _ = after(*items, max_turns=1)
+    _, out = play(step, state, RESUMED, *AGAIN)
+    assert one(ToolEnded, out).outcome == "unknown"
+    assert len(only(ReadPrompt, out)) == 1
+
+
+def test_prompts_that_wait_go_on_waiting_in_a_resumed_run() -> None:
+    state, _ = play(step, initial(Plan()), ask("a"))
+    _, out = play(step, state, RESUMED, *AGAIN)
+    assert last_messages(out) == (user("a"),)
+
+
+def test_the_tools_of_a_server_that_is_no_part_of_the_resumed_run_are_gone() -> None:
+    state, _ = after(ask("a"))
+    other = RunResumed(goal="chat", servers=())
+    _, out = play(step, state, other)
+    assert one(CallModel, out).tools == ()

@@ -11,11 +11,13 @@ from pipeline.core.calls import Calls, Move
 from pipeline.core.commands import Passing, Post, Reconnect, StartTimer, StopTimer
 from pipeline.core.events import (
     Json,
+    PostAnswered,
     Problem,
     ProgressReported,
     ReplyReceived,
     ToolEnded,
     ToolProgress,
+    ToolRepeated,
     ToolStarted,
 )
 from pipeline.core.plan import Plan
@@ -573,3 +575,163 @@ def test_calls_that_wait_for_a_server_that_is_gone_were_not_sent() -> None:
 def test_the_loss_of_a_server_without_calls_is_quiet() -> None:
     assert calls.on_stream_lost(connected(), lost(1))[1] == ()
     assert calls.on_stream_lost(Calls(PLAN), lost(None))[1] == ()
+
+
+# --- sending again ----------------------------------------------------------------------------
+
+READ = {"readOnlyHint": True}
+IDEMPOTENT = {"idempotentHint": True}
+
+
+def with_hints(hints: Json, *ids: str, plan: Plan = PLAN, dialect: Any = "sse") -> Calls:
+    table = connected(dialect, plan)
+    for id_ in ids:
+        table, _ = calls.start(table, id_, a_tool(annotations=hints), {"n": id_})
+    return table
+
+
+@pytest.mark.parametrize("hints", [READ, IDEMPOTENT, {**READ, "destructiveHint": True}])
+def test_a_lost_call_that_does_no_harm_is_sent_again_under_a_new_id(hints: Json) -> None:
+    table, out = calls.on_stream_lost(with_hints(hints, "c1"), lost(1))
+    reason = "the connection to 's' was lost before the answer: it went away"
+    assert out == (
+        ToolRepeated(call="c1", server="s", tool="add", reason=reason),
+        deadline("c1"),
+    )
+    table, out = calls.on_session_ready(table, a_route())
+    post = one(Post, out)
+    assert post.id == post.message["id"] == "call:c1~2"
+    assert post.message["params"]["_meta"] == {"progressToken": "call:c1~2"}
+    table, out = calls.on_reply(table, reply("call:c1~2"))
+    assert outcomes(out) == [("c1", "answered")]
+    assert [timer for timer in only(StopTimer, out)] == stops("c1")
+
+
+@pytest.mark.parametrize(
+    ("hints", "wish", "is_repeated"),
+    [
+        ({}, "safe", False),
+        ({"readOnlyHint": "true"}, "safe", False),
+        ({"readOnlyHint": False}, "safe", False),
+        (READ, "never", False),
+        ({}, "always", True),
+        (READ, "always", True),
+    ],
+)
+def test_what_is_sent_again_is_for_the_tool_and_the_user_to_say(
+    hints: Json, wish: Any, is_repeated: bool
+) -> None:
+    table = with_hints(hints, "c1", plan=Plan(repeat_calls=wish))
+    table, out = calls.on_stream_lost(table, lost(1))
+    assert (outcomes(out) == []) is is_repeated
+    assert ("c1" in table.open) is is_repeated
+
+
+def test_a_call_is_sent_only_so_often() -> None:
+    table = with_hints(READ, "c1", plan=Plan(max_call_sends=2))
+    table, _ = calls.on_stream_lost(table, lost(1))
+    table, out = calls.on_session_ready(table, a_route())
+    assert posts(out) == ["call:c1~2"]
+    table, out = calls.on_stream_lost(table, lost(1))
+    assert outcomes(out) == [("c1", "unknown")]
+
+
+def test_a_call_whose_server_is_gone_for_good_is_not_sent_again() -> None:
+    table, out = calls.on_stream_lost(with_hints(READ, "c1"), lost(None))
+    assert outcomes(out) == [("c1", "unknown")]
+    assert table.open == {}
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        posted("call:c1", 500),
+        posted("call:c1", 404),
+        posted("call:c1", None, reason="connection reset"),
+        posted("call:c1", None, reason="connection reset", is_sent=False),
+    ],
+)
+def test_what_became_of_the_lost_message_no_longer_matters(late: PostAnswered) -> None:
+    waiting, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    assert calls.on_posted(waiting, late) == (waiting, ())
+    again, _ = calls.on_session_ready(waiting, a_route())
+    assert calls.on_posted(again, late) == (again, ())
+
+
+def test_an_answer_to_the_lost_message_is_none_to_the_new_one() -> None:
+    table, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    table, _ = calls.on_session_ready(table, a_route())
+    after, out = calls.on_reply(table, reply("call:c1"))
+    assert after == table
+    assert kinds(out) == ["Problem"]
+    report = ProgressReported(server="s", id="call:c1", progress=1)
+    assert calls.on_progress(table, report) == (table, ())
+
+
+@pytest.mark.parametrize("end", ["timer", "abandon", "loss"])
+def test_a_call_that_was_sent_once_is_unknown_however_its_second_wait_ends(end: str) -> None:
+    table, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    match end:
+        case "timer":
+            table, out = calls.on_timer(table, "call:c1")
+        case "abandon":
+            table, out = calls.abandon(table, "c1", "why")
+        case _:
+            table, out = calls.on_stream_lost(table, lost(None))
+    assert outcomes(out) == [("c1", "unknown")]
+    assert table.open == {}
+
+
+def test_giving_up_a_call_that_was_sent_again_names_its_latest_message() -> None:
+    table, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    table, _ = calls.on_session_ready(table, a_route())
+    _, out = calls.abandon(table, "c1", "why")
+    assert one(Post, out).message["params"]["requestId"] == "call:c1~2"
+
+
+def test_seed_calls_that_are_sent_again_keep_their_turn() -> None:
+    table = with_hints(READ, "c1", "c2", dialect="seed")
+    table, _ = calls.on_stream_lost(table, lost(1))
+    table, out = calls.on_session_ready(table, a_route(dialect="seed"))
+    assert posts(out) == ["call:c1~2"]
+    table, out = calls.on_reply(table, reply("call:c1~2"))
+    assert posts(out) == ["call:c2"]
+
+
+# --- a run that goes on in another process ------------------------------------------------------
+
+
+def limit(id_: str) -> StartTimer:
+    return StartTimer(id=f"call:{id_}:max", seconds=600)
+
+
+def test_in_a_resumed_run_calls_that_were_sent_are_lost_and_others_wait_under_new_timers() -> None:
+    table = with_hints({}, "c1", "c2", dialect="seed")
+    table, out = calls.on_resumed(table, ["s"])
+    assert outcomes(out) == [("c1", "unknown")]
+    assert one(ToolEnded, out).reason == "the run was cut off before the answer came"
+    assert out[-2:] == (deadline("c2"), limit("c2"))
+    assert posts(out) == []
+    assert posts(calls.on_session_ready(table, a_route())[1]) == ["call:c2"]
+
+
+def test_in_a_resumed_run_calls_that_do_no_harm_are_sent_again() -> None:
+    table, out = calls.on_resumed(with_hints(READ, "c1"), ["s"])
+    assert kinds(out) == ["ToolRepeated", "StartTimer", "StartTimer"]
+    assert posts(calls.on_session_ready(table, a_route())[1]) == ["call:c1~2"]
+
+
+def test_calls_of_a_server_that_is_no_part_of_the_resumed_run_end() -> None:
+    table = with_hints(READ, "c1", "c2", dialect="seed")
+    table, out = calls.on_resumed(table, ["other"])
+    assert outcomes(out) == [("c1", "unknown"), ("c2", "not_sent")]
+    assert only(ToolEnded, out)[1].reason == "'s' is not part of the resumed run"
+    assert table.open == {}
+
+
+def test_a_server_that_was_gone_gets_another_chance_in_a_resumed_run() -> None:
+    table, _ = calls.on_stream_lost(connected(), lost(None))
+    table, _ = calls.on_resumed(table, ["s"])
+    table, out = started(table, "c1")
+    assert outcomes(out) == []
+    assert posts(calls.on_session_ready(table, a_route())[1]) == ["call:c1"]

@@ -14,6 +14,7 @@ from pipeline.core.events import (
     PromptCancelled,
     PromptSubmitted,
     RunEnded,
+    RunResumed,
     RunStarted,
     ServersSettled,
     SessionReady,
@@ -285,3 +286,27 @@ def test_at_a_terminal_the_other_signals_end_the_chat_too(signal: str, status: i
 def test_an_interruption_is_the_status_whatever_failed_before() -> None:
     items = [SETTLED, done("model_failed"), ASK, PromptCancelled(), done("cancelled"), IDLE]
     assert code(*items) == 130
+
+
+# --- a run that goes on in another process ------------------------------------------------------
+
+
+def test_a_resumed_run_starts_with_a_clean_status_and_its_own_purpose() -> None:
+    failed = [SETTLED, ASK, done("model_failed"), InputEnded(), IDLE]
+    resumed = RunResumed(goal="tools", servers=a_plan("s").servers)
+    out = run(*failed, resumed, SETTLED)
+    assert [end.code for end in only(RunEnded, out)] == [7, 0]
+    assert out[-3:] == [resumed, SETTLED, RunEnded(code=0)]
+
+
+def test_a_resumed_run_is_interactive_if_a_person_is_there_now() -> None:
+    resumed = RunResumed(goal="chat", servers=a_plan("s").servers, interactive=True)
+    out = run(SETTLED, resumed, SETTLED, ASK, PromptCancelled(), done("cancelled"), IDLE)
+    assert only(RunEnded, out) == []
+
+
+def test_a_resumed_run_that_reaches_no_server_names_those_of_now() -> None:
+    resumed = RunResumed(goal="chat", servers=a_plan("t").servers)
+    out = run(SETTLED, resumed, ServersSettled(ready=(), failed=("t",)))
+    assert one(RunEnded, out).code == 4
+    assert "t at " in one(RunEnded, out).reason

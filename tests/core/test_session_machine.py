@@ -17,6 +17,7 @@ from pipeline.core.events import (
     ModelSpoke,
     Problem,
     ReplyReceived,
+    RunResumed,
     RunStarted,
     ServersSettled,
     SessionClosed,
@@ -520,3 +521,47 @@ def test_a_server_that_comes_late_is_ready_all_the_same() -> None:
     _, out = play(step, initial(a_plan("s")), RunStarted(), START, *sse_start(ADD))
     assert len(only(SessionReady, out)) == 1
     assert len(only(ServersSettled, out)) == 1
+
+
+# --- a run that goes on in another process ------------------------------------------------------
+
+
+def resumed(*names: str) -> RunResumed:
+    return RunResumed(goal="chat", servers=a_plan(*names).servers)
+
+
+def test_a_resumed_run_connects_its_servers_anew_and_settles_again() -> None:
+    state = after(*seed_start(ADD), start_timeout=7)
+    state, out = play(step, state, resumed("s"))
+    assert out == [
+        resumed("s"),
+        SessionClosed(server="s", reason="the run was cut off", retry_in=0.0),
+        StartTimer(id="start", seconds=7),
+        Open(server="s"),
+    ]
+    _, out = play(step, state, *sse_start(ADD, generation=2))
+    assert out[-1] == ServersSettled(ready=("s",))
+
+
+def test_answers_of_before_do_not_count_in_a_resumed_run() -> None:
+    state = after(*sse_start()[:-1])
+    state, _ = play(step, state, resumed("s"), opened(), endpoint(), GRACE)
+    state, _ = play(step, state, answered("init:s:1", greeting()))
+    assert session(state).phase == "initializing"
+
+
+def test_a_resumed_run_has_the_servers_of_now() -> None:
+    state = after(*seed_start(ADD))
+    state, out = play(step, state, resumed("other"))
+    assert [each.server for each in only(Open, out)] == ["other"]
+    assert one(SessionClosed, out).retry_in is None
+    assert list(state.sessions) == ["other"]
+
+
+def test_what_was_not_told_as_ready_is_not_told_as_closed() -> None:
+    for items in ([], [opened()], [*seed_start(ADD), lost()]):
+        assert only(SessionClosed, play(step, after(*items), resumed("s"))[1][1:]) == []
+
+
+def test_a_resumed_run_without_servers_is_settled_at_once() -> None:
+    assert play(step, after(), resumed())[1][-1] == ServersSettled(ready=())

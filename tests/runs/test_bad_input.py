@@ -108,7 +108,8 @@ async def test_a_disk_that_is_full_costs_the_recording_and_not_the_chat(tmp_path
 
     The limit would hold for a coverage report as well, so none is written.
     """
-    script = "ulimit -f 1; trap '' XFSZ; unset COVERAGE_PROCESS_CONFIG; rxmcp --sink console --sink jsonl=run.jsonl"
+    limit = "ulimit -f 1; trap '' XFSZ; unset COVERAGE_PROCESS_CONFIG"
+    script = f"{limit}; rxmcp --sink console --sink jsonl=run.jsonl"
     prompts = f"echo message={'x' * 3000}\\nadd a=2 b=3\\n"
     ended = await shell(f"printf '{prompts}' | ({script})", tmp_path)
     assert ended.code == 0
