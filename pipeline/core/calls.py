@@ -115,7 +115,8 @@ def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
 
 def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
     """All connections and timers of before are gone; `servers` are those that come back."""
-    calls = replace(calls, routes={}, side_by_side=frozenset())
+    lost = {name: why for name, why in calls.lost.items() if name not in servers}
+    calls = replace(calls, routes={}, lost=lost, side_by_side=frozenset())
     outputs: Outputs = ()
     for call in tuple(calls.open.values()):
         name = call.tool.server
@@ -137,7 +138,7 @@ def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
 def on_posted(calls: Calls, posted: PostAnswered) -> Move:
     """The server took the message (its answer comes later), or did not."""
     call = _call_of(calls, posted.id)
-    if call is None or is_accepted(posted.status):
+    if call is None or not call.is_posted or is_accepted(posted.status):
         return calls, ()
     if posted.status is None:
         return _end(calls, call, "unknown" if posted.is_sent else "not_sent", posted.reason)

@@ -51,11 +51,15 @@ _STOPS = {
 
 
 class RunState(msgspec.Struct, frozen=True):
-    """`code` and `reason` are the first failure's; `interrupted` is a signal's exit status."""
+    """`code` and `reason` are the first failure's; `interrupted` is a signal's exit status.
+
+    `is_starting`: prompts wait until the servers have settled, and nothing is under way.
+    """
 
     plan: Plan
     code: int = DONE
     reason: str = ""
+    is_starting: bool = True
     is_settled: bool = False
     is_idle: bool = False
     no_more_prompts: bool = False
@@ -78,7 +82,9 @@ def step(state: RunState, item: Passing) -> Step:
         plan = replace(
             state.plan, goal=item.goal, servers=item.servers, interactive=item.interactive
         )
-        return RunState(plan), (item,)
+        # Only what was under way goes on before the servers have settled.
+        is_starting = state.is_starting or state.is_idle or state.is_over
+        return RunState(plan, is_starting=is_starting), (item,)
     if state.is_over:
         # What the stages above still make of it comes too late; what happened is written down.
         return state, (item,) if is_input(item) else ()
@@ -103,7 +109,7 @@ def step(state: RunState, item: Passing) -> Step:
             return _end(state, item) if state.is_idle else (state, (item,))
         case PromptCancelled(signal=signal):
             state = replace(state, interrupted=_SIGNALS.get(signal, _SIGNALS["SIGINT"]))
-            is_waiting = state.is_idle or not state.is_settled
+            is_waiting = state.is_idle or state.is_starting
             return _end(state, item) if is_waiting else (state, (item,))
         case ReadPrompt():
             return _on_idle(state, item)
@@ -112,7 +118,7 @@ def step(state: RunState, item: Passing) -> Step:
 
 
 def _on_settled(state: RunState, settled: ServersSettled) -> Step:
-    state = replace(state, is_settled=True)
+    state = replace(state, is_settled=True, is_starting=False)
     if state.plan.servers and not settled.ready:
         return _end(_without_servers(state), settled)
     return _end(state, settled) if state.plan.goal == "tools" else (state, (settled,))
@@ -155,7 +161,7 @@ def _on_idle(state: RunState, ask: ReadPrompt) -> Step:
     is_kept = state.plan.interactive and state.interrupted == _SIGNALS["SIGINT"]
     if state.no_more_prompts or (state.interrupted and not is_kept):
         return _end(state)
-    return replace(state, is_idle=True, interrupted=0), (ask,)
+    return replace(state, is_idle=True, is_starting=False, interrupted=0), (ask,)
 
 
 def _end(state: RunState, *items: Passing) -> Step:

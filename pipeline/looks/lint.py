@@ -3,7 +3,7 @@
 A secret is never printed: how it begins and how long it is must do, and the place is named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,7 +28,7 @@ from pipeline.core.events import (
 from pipeline.core.instants import NotATimeError, microseconds
 from pipeline.core.secrets import Secret, find_secrets
 from pipeline.looks.words import count, duration
-from pipeline.shell.recordings import read_runs
+from pipeline.shell.recordings import RecordingError
 from sinks.terminal_text import one_line
 
 _HEADER = b'{"kind":"recording"'
@@ -56,30 +56,34 @@ def lint(path: Path) -> list[Finding]:
     Raises:
         RecordingError: If the file cannot be read, or is no recording at all.
     """
-    read_runs(path)
     secrets = _Secrets(path)
     findings: list[Finding] = []
-    run: _Run | None = None
-    number = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                size = count(len(line), "byte")
-                text = f"the last line is not whole ({size}), as after a crash; it does not count"
-                findings.append(Finding(number, path, "torn-tail", text))
-                continue
-            secrets.read(number, line)
-            if line.startswith(_HEADER):
-                findings += _end_of(run)
-                run = _Run(path, number)
-                findings += run.header(number, line)
-            elif run is not None:
-                findings += run.entry(number, line)
-    findings += _end_of(run)
+    try:
+        with path.open("rb") as file:
+            findings += _read(path, file, secrets)
+    except OSError as exc:
+        raise RecordingError(f"cannot read {str(path)!r}: {exc.strerror}") from exc
     return sorted([*findings, *secrets.findings()], key=lambda each: each.line)
 
 
-def _end_of(run: "_Run | None") -> Iterator[Finding]:
+def _read(path: Path, lines: Iterable[bytes], secrets: "_Secrets") -> Iterator[Finding]:
+    run: _Run | None = None
+    for number, line in enumerate(lines, 1):
+        secrets.read(number, line)
+        if not line.endswith(b"\n"):
+            size = count(len(line), "byte")
+            text = f"the last line is not whole ({size}), as after a crash; it does not count"
+            yield Finding(number, path, "torn-tail", text)
+        elif line.startswith(_HEADER):
+            if run is not None:
+                yield from run.end()
+            run = _Run(path, number)
+            yield from run.header(number, line)
+        elif run is not None:
+            yield from run.entry(number, line)
+        else:
+            found = f"found {line[:40]!r}, expected {_HEADER.decode()}…"
+            raise RecordingError(f"{path}:{number}: not a recording: {found}")
     if run is not None:
         yield from run.end()
 
@@ -117,8 +121,9 @@ class _Run:
         self._path = path
         self._line = number
         self._seq = 0
-        self._at: tuple[int, str] | None = None
-        self._open: dict[str, tuple[int, str]] = {}
+        self._at: int | None = None
+        self._calls: dict[str, tuple[int, str]] = {}
+        self._model_calls: dict[str, tuple[int, str]] = {}
         self._is_over = False
 
     def header(self, number: int, line: bytes) -> Iterator[Finding]:
@@ -139,10 +144,10 @@ class _Run:
             return
         yield from self._order(number, entry.seq)
         yield from self._time(number, entry.at)
-        yield from self._calls(number, entry)
+        yield from self._ends(number, entry)
 
     def end(self) -> Iterator[Finding]:
-        for number, what in self._open.values():
+        for number, what in (*self._calls.values(), *self._model_calls.values()):
             yield self._finding(number, "open-call", f"{what} has no end in this run")
         if not self._is_over:
             text = "the run has no run_ended: it was cut off, or goes on"
@@ -179,29 +184,29 @@ class _Run:
         except NotATimeError as exc:
             yield self._finding(number, "bad-time", str(exc))
             return
-        if self._at is not None and now < self._at[0]:
-            back = duration((self._at[0] - now) / _MICRO)
+        if self._at is not None and now < self._at:
+            back = duration((self._at - now) / _MICRO)
             text = f"{at} is {back} before the line above: the clock was set back"
             yield self._finding(number, "time-backwards", text)
-        self._at = now, at
+        self._at = now
 
-    def _calls(self, number: int, entry: Entry) -> Iterator[Finding]:
+    def _ends(self, number: int, entry: Entry) -> Iterator[Finding]:
         match entry.item:
             case ToolStarted(call=call, tool=tool):
-                if call in self._open:
+                if call in self._calls:
                     yield self._finding(number, "started-twice", f"the call {call!r} is under way")
-                self._open[call] = number, f"the call {call!r} of the tool {tool!r}"
+                self._calls[call] = number, f"the call {call!r} of the tool {tool!r}"
             case ToolEnded(call=call):
-                if self._open.pop(call, None) is None:
+                if self._calls.pop(call, None) is None:
                     text = f"the call {call!r} ends, but is not under way"
                     yield self._finding(number, "ended-twice", text)
             case CallModel(call=call):
-                self._open[call] = number, f"the model call {call!r}"
+                self._model_calls[call] = number, f"the model call {call!r}"
             case ModelFinished(call=call) | ModelFailed(call=call) | CancelModel(call=call):
-                self._open.pop(call, None)
+                self._model_calls.pop(call, None)
             case RunResumed():
                 # What the model was saying is gone with the process; it is asked again.
-                self._open = {k: v for k, v in self._open.items() if not v[1].startswith("the m")}
+                self._model_calls = {}
                 self._is_over = False
             case RunEnded():
                 self._is_over = True

@@ -38,6 +38,10 @@ def read(*argv: str, dotenv: Path | None = None, **environ: str) -> Settings:
     return read_command_line(argv, environ, dotenv)
 
 
+_NAMES = "tools, call, serve, replay, resume, fork, show, diff, lint"
+_LIVE = "chat, tools, call, resume, fork"
+
+
 def refuse(*argv: str, dotenv: Path | None = None, **environ: str) -> str:
     with pytest.raises(UsageError) as caught:
         read_command_line(argv, environ, dotenv)
@@ -369,9 +373,9 @@ KINDS = "expected console, jsonl=PATH or webhook=URL"
         (["--model", ""], "--model: found '', expected some text"),
         (
             ["tols"],
-            "unknown command 'tols'; expected tools, call, serve, replay, resume, fork, show, diff, lint, or -p TEXT for a prompt",
+            "unknown command 'tols'; expected " + _NAMES + ", or -p TEXT for a prompt",
         ),
-        ([""], "unknown command ''; expected tools, call, serve, replay, resume, fork, show, diff, lint, or -p TEXT for a prompt"),
+        ([""], "unknown command ''; expected " + _NAMES + ", or -p TEXT for a prompt"),
         (["tools", "x"], "found 'x' after tools, expected nothing more"),
         (["call"], "call needs the name of a tool; the command tools lists them"),
         (
@@ -391,10 +395,10 @@ KINDS = "expected console, jsonl=PATH or webhook=URL"
             "call: the arguments are no JSON object: Expecting property name enclosed in double "
             "quotes: line 1 column 2 (char 1)",
         ),
-        (["serve", "--json"], "option '--json' goes with chat, tools, call, resume, fork, not with serve"),
+        (["serve", "--json"], "option '--json' goes with " + _LIVE + ", not with serve"),
         (["tools", "-p", "x"], "option '-p' goes with chat, resume, fork, not with tools"),
         (["--port", "1"], "option '--port' goes with serve, not with chat"),
-        (["serve", "--model", "x"], "option '--model' goes with chat, tools, call, resume, fork, not with serve"),
+        (["serve", "--model", "x"], "option '--model' goes with " + _LIVE + ", not with serve"),
         (["--ignore-tool-error"], "option '--ignore-tool-error' goes with call, not with chat"),
         (
             ["--json", "--output-format", "json"],

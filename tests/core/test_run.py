@@ -310,3 +310,31 @@ def test_a_resumed_run_that_reaches_no_server_names_those_of_now() -> None:
     out = run(SETTLED, resumed, ServersSettled(ready=(), failed=("t",)))
     assert one(RunEnded, out).code == 4
     assert "t at " in one(RunEnded, out).reason
+
+
+@pytest.mark.parametrize(
+    ("before", "is_ended_at_once"),
+    [
+        ([], True),
+        ([SETTLED, IDLE], True),
+        ([SETTLED, IDLE, ASK], False),
+        ([SETTLED, IDLE, ASK, done(), IDLE], True),
+        ([SETTLED, ASK, InputEnded(), done(), IDLE], True),
+    ],
+)
+def test_ctrl_c_right_after_a_resume_first_ends_what_was_under_way(
+    before: list[Passing], is_ended_at_once: bool
+) -> None:
+    resumed = RunResumed(goal="chat", servers=a_plan("s").servers)
+    late = [done("cancelled"), IDLE]
+    out = play(step, initial(a_plan("s")), *before, resumed, PromptCancelled())[1]
+    assert isinstance(out[-1], RunEnded) is is_ended_at_once
+    if not is_ended_at_once:
+        out = run(*before, resumed, PromptCancelled(), *late)
+        assert out[-2:] == [done("cancelled"), RunEnded(code=130, reason="interrupted")]
+
+
+def test_a_prompt_that_is_answered_before_the_servers_settle_again_can_be_cancelled() -> None:
+    resumed = RunResumed(goal="chat", servers=a_plan("s").servers, interactive=True)
+    out = run(SETTLED, IDLE, ASK, resumed, done(), IDLE, ASK, PromptCancelled())
+    assert only(RunEnded, out) == []

@@ -27,7 +27,7 @@ from pipeline.core.agent.turns import (
     results_in_order,
     think,
 )
-from pipeline.core.commands import CallModel, CancelModel, Passing
+from pipeline.core.commands import CallModel, CancelModel, Passing, ReadPrompt
 from pipeline.core.events import (
     AnswerDelta,
     CallSubmitted,
@@ -109,10 +109,11 @@ def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
     tools = {name: known for name, known in state.tools.items() if name in names}
     state = replace(state, tools=tools, told_tools=None)
     state, outputs = after_calls(state, tool_calls.on_resumed(state.calls, names))
+    is_asked = any(isinstance(each, CallModel | ReadPrompt) for each in outputs)
     match state.phase:
-        case "idle":
+        case "idle" if not is_asked:
             return replace(state, phase="starting"), outputs
-        case "thinking" if not any(isinstance(each, CallModel) for each in outputs):
+        case "thinking" if not is_asked:
             # The same turn again: it does not count twice.
             return think(replace(state, turn=state.turn - 1), *outputs)
         case _:

@@ -91,11 +91,14 @@ def step(state: SessionsState, item: Passing) -> Step:
 
 def _on_resumed(state: SessionsState, resumed: RunResumed) -> Step:
     """No connection is left: each server is connected anew, under its plan of now."""
-    told = [session for session in state.sessions.values() if session.is_told]
-    reason = "the run was cut off"
-    closed = tuple(SessionClosed(server=s.server, reason=reason, retry_in=0.0) for s in told)
     plan = replace(state.plan, servers=resumed.servers)
     fresh = initial(plan).sessions
+    reason = "the run was cut off"
+    closed = tuple(
+        SessionClosed(server=name, reason=reason, retry_in=0.0 if name in fresh else None)
+        for name, session in state.sessions.items()
+        if session.is_told
+    )
     sessions = {
         name: replace(
             session,
