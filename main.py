@@ -103,45 +103,53 @@ async def _serve(settings: "Settings") -> int:
 
 
 async def _client(settings: "Settings") -> int:
-    from pipeline.assembly import Run, first_inputs, new_header
-    from pipeline.going_on import earlier_run
-    from pipeline.plans import goal_of, make_plan
     from pipeline.runtime import CoreFaultError, ShutdownError
     from pipeline.shell.recordings import RecordingError
     from sinks.base import SinkError
-    from sinks.tool_names import ToolNames
 
     async with AsyncExitStack() as stack:
         try:
-            goes_on = settings.command in ("resume", "fork")
-            earlier = earlier_run(settings, new_header()) if goes_on else None
-            known = () if earlier is None else earlier.plan.servers
-            servers = await _servers(settings, [(s.name, s.url) for s in known], stack)
-            targets = _targets(settings, servers)
-            goal = goal_of(settings, None if earlier is None else earlier.plan.goal)
-            is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
-            plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
-            inputs = first_inputs(
-                settings, plan, context=await _context(settings), is_resumed=goes_on
-            )
-            names = ToolNames()
-            prompts = _prompts(stack, names if is_interactive else None) if goal == "chat" else None
-            if is_interactive and settings.model == "direct" and not settings.quiet:
-                _write(sys.stderr, _DIRECT)
-            client = Run(settings, plan, targets, prompts=prompts, also=[names], earlier=earlier)
-            _interrupt(client)
-            ended = await client.run(*inputs)
-            for failure in client.untold:
-                _write(sys.stderr, f"! {failure}\n")
-            code = _ended(settings, ended)
-            # Nobody got the answers: that is no success, however well they came about.
-            return FAILED if code == 0 and client.untold else code
+            return await _run_client(settings, stack)
         except (RecordingError, UnfitServerError) as exc:
             return _failed(settings, USAGE, str(exc))
         except SinkError as exc:
             return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
         except (CoreFaultError, ShutdownError) as exc:
             return _failed(settings, FAILED, str(exc))
+
+
+async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
+    from pipeline.assembly import Run, first_inputs, new_header
+    from pipeline.going_on import earlier_run
+    from pipeline.plans import goal_of, make_plan
+    from sinks.tool_names import ToolNames
+
+    goes_on = settings.command in ("resume", "fork")
+    earlier = earlier_run(settings, new_header()) if goes_on else None
+    known = () if earlier is None else earlier.plan.servers
+    servers = await _servers(settings, [(s.name, s.url) for s in known], stack)
+    goal = goal_of(settings, None if earlier is None else earlier.plan.goal)
+    is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
+    if is_interactive and settings.model == "direct" and not settings.quiet:
+        _write(sys.stderr, _DIRECT)
+    plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
+    names = ToolNames()
+    client = Run(
+        settings,
+        plan,
+        _targets(settings, servers),
+        prompts=_prompts(stack, names if is_interactive else None) if goal == "chat" else None,
+        also=[names],
+        earlier=earlier,
+    )
+    _interrupt(client)
+    context = await _context(settings)
+    ended = await client.run(*first_inputs(settings, plan, context=context, is_resumed=goes_on))
+    for failure in client.untold:
+        _write(sys.stderr, f"! {failure}\n")
+    code = _ended(settings, ended)
+    # Nobody got the answers: that is no success, however well they came about.
+    return FAILED if code == 0 and client.untold else code
 
 
 def _targets(settings: "Settings", servers: Sequence[tuple[str, str]]) -> "list[Target]":

@@ -146,8 +146,8 @@ class Recorder:
         future = self._under_way.popleft()
         if future.done():  # its client has gone
             return
-        if exchange is None:
-            future.set_exception(CannotForwardError(reason))
+        if exchange is None or self._broken:
+            future.set_exception(CannotForwardError(self._broken or reason))
         else:
             future.set_result(exchange)
 

@@ -167,15 +167,17 @@ def _on_idle(state: RunState, ask: ReadPrompt) -> Step:
 def _end(state: RunState, *items: Passing) -> Step:
     if state.interrupted:
         ended = RunEnded(code=state.interrupted, reason="interrupted")
-    elif state.plan.interactive and state.code not in (NO_CONNECTION, UNAUTHORIZED):
-        ended = RunEnded(code=DONE)
     else:
         ended = RunEnded(code=state.code, reason=state.reason)
     return replace(state, is_over=True), (*items, ended)
 
 
 def _fail(state: RunState, code: int, reason: str) -> RunState:
-    """Keep the first failure: what follows from it is less worth knowing."""
-    if code == DONE or state.code != DONE:
+    """Keep the first failure: what follows from it is less worth knowing.
+
+    A person at a terminal has seen how each answer ended: there only lost servers count.
+    """
+    is_seen = state.plan.interactive and code not in (NO_CONNECTION, UNAUTHORIZED)
+    if code == DONE or state.code != DONE or is_seen:
         return state
     return replace(state, code=code, reason=reason)

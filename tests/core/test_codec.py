@@ -5,9 +5,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core.codec import (
     FORMAT,

@@ -86,7 +86,7 @@ def test_an_image_that_a_model_takes_is_handed_on() -> None:
         ({"type": "image", "data": "QUJD"}, "(image, of unknown type, 3 bytes)"),
         ({"type": "audio", "data": "QUJD", "mimeType": "audio/wav"}, "(audio, audio/wav, 3 bytes)"),
         ({"type": "resource", "resource": {"uri": "a://b", "text": "x"}}, "a://b:\nx"),
-        ({"type": "resource", "resource": {"uri": "a://b", "blob": "QUJD"}}, "(a://b, binary, 3 bytes)"),
+        ({"type": "resource", "resource": {"uri": "a:b", "blob": "QQ"}}, "(a:b, binary, 1 bytes)"),
         ({"type": "resource_link", "uri": "a://b"}, "(link to a://b)"),
         ({"type": "resource_link", "uri": "a://b", "name": "n"}, "(link to a://b, n)"),
         (

@@ -98,12 +98,15 @@ class World:
         return only(Post, self.log)
 
     def is_connected(self, server: str) -> bool:
-        news = [
-            item
-            for item in only(StreamOpened | StreamLost | RunResumed, self.log)
-            if isinstance(item, RunResumed) or item.server == server
-        ]
-        return bool(news) and isinstance(news[-1], StreamOpened)
+        for item in reversed(self.log):
+            match item:
+                case StreamOpened(server=name) | StreamLost(server=name) if name == server:
+                    return isinstance(item, StreamOpened)
+                case RunResumed():
+                    return False
+                case _:
+                    continue
+        return False
 
 
 Action: TypeAlias = Callable[[World, int], list[Passing]]
@@ -347,15 +350,21 @@ def check_calls(world: World) -> Counter[str]:
     """Each call starts once, ends at most once, and not before it started; those that are open."""
     open_calls: Counter[str] = Counter()
     seen: set[str] = set()
-    for item in only(ToolStarted | ToolEnded, world.log):
+    for item in world.log:
         if isinstance(item, ToolStarted):
             assert item.call not in seen
             seen.add(item.call)
             open_calls[item.call] += 1
-        else:
+        if isinstance(item, ToolEnded):
             assert open_calls[item.call] == 1, f"{item.call} ended without being under way"
             del open_calls[item.call]
     return open_calls
+
+
+def is_cut_short(world: World) -> bool:
+    """A resumed run that reaches no server ends with what was under way: it can be resumed."""
+    ends = only(RunEnded, world.log)
+    return bool(only(RunResumed, world.log)) and [end.code for end in ends] in ([3], [4])
 
 
 @quick
@@ -365,7 +374,7 @@ def test_every_call_has_ended_exactly_once_when_the_servers_are_lost_for_good(
 ) -> None:
     check_calls(world)
     world.feed(*(lost(None, server=server) for server in SERVERS))
-    assert not check_calls(world)
+    assert not check_calls(world) or is_cut_short(world)
 
 
 @quick
@@ -374,14 +383,15 @@ def test_every_call_has_ended_exactly_once_when_all_time_is_up(world: World) -> 
     for _ in range(8):  # a result may lead the agent to its next calls
         timers = {timer.id for timer in only(StartTimer, world.log)}
         world.feed(*(fired(id_) for id_ in sorted(timers)))
-    assert not check_calls(world)
+    assert not check_calls(world) or is_cut_short(world)
 
 
 def check_conversation(command: CallModel) -> None:
     roles = [message["role"] for message in command.messages]
     assert roles[::2] == ["user"] * len(roles[::2])
     assert roles[1::2] == ["assistant"] * len(roles[1::2])
-    for before, message in pairwise([{"role": "assistant", "content": []}, *command.messages]):
+    nothing: Json = {"role": "assistant", "content": []}
+    for before, message in pairwise([nothing, *command.messages]):
         asked_for = [b["id"] for b in before["content"] if b["type"] == "tool_use"]
         answers = [b["tool_use_id"] for b in message["content"] if b["type"] == "tool_result"]
         if message["role"] == "user":
@@ -425,7 +435,8 @@ def is_refusal(item: Passing) -> bool:
 def test_what_a_recording_leaves_out_of_a_model_call_stands_in_the_one_before(
     world: World,
 ) -> None:
-    for before, now in pairwise(only(CallModel | RunResumed, world.log)):
+    calls_and_cuts = [i for i in world.log if isinstance(i, CallModel | RunResumed)]
+    for before, now in pairwise(calls_and_cuts):
         if isinstance(before, CallModel) and isinstance(now, CallModel):
             assert now.tools_changed is (now.tools != before.tools)
     for before, now in pairwise(only(CallModel, world.log)):

@@ -108,7 +108,7 @@ def test_keys_in_another_case_are_other_keys() -> None:
     ],
 )
 def test_what_is_no_message_is_refused_with_what_was_found(text: str) -> None:
-    with pytest.raises(NotJsonRpcError, match="found|neither"):
+    with pytest.raises(NotJsonRpcError, match=r"found|neither"):
         decode(text)
 
 

@@ -174,6 +174,11 @@ def test_one_server_that_is_ready_is_enough_to_go_on() -> None:
     assert only(RunEnded, out) == []
 
 
+def test_at_a_terminal_no_failed_answer_hides_that_the_last_server_was_lost() -> None:
+    items = [SETTLED, done("refusal"), IDLE, lost(None), InputEnded()]
+    assert code(*items, interactive=True) == 4
+
+
 LATE_LOSS = [SETTLED, ASK, lost(None, reason="HTTP 410"), done(), InputEnded(), IDLE]
 
 

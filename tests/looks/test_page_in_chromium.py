@@ -1,6 +1,5 @@
 """The page in a real browser: quiet, alone, and usable without a mouse."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from pipeline.core.events import AnswerCompleted, PromptSubmitted, RunEnded, ToolStarted
 from pipeline.looks.page import page
 from tests.support.chromium import Browser, chromium, find_chromium
-from tests.support.sample_session import LOGS, SCRIPT, ended, write
+from tests.support.sample_session import LOGS, SCRIPT, Script, ended, write
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="chromium is not installed")
 EVIL = "</title></style></script><img src=http://evil.example/x onerror=console.error(1)>\u202egnp"
@@ -23,10 +22,9 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
         yield each
 
 
-async def shown(browser: Browser, folder: Path, script: object = None) -> str:
+async def shown(browser: Browser, folder: Path, script: Script = SCRIPT) -> str:
     file = folder / "page.html"
-    run = write(folder / "r.jsonl", SCRIPT if script is None else script)  # pyright: ignore
-    file.write_text(page(run), "utf-8")
+    file.write_text(page(write(folder / "r.jsonl", script)), "utf-8")
     await browser.open(file.as_uri())
     return file.as_uri()
 
@@ -43,7 +41,7 @@ async def test_the_console_is_silent_and_nothing_is_asked_for(
 
 
 async def test_foreign_markup_is_text(browser: Browser, tmp_path: Path) -> None:
-    script = [
+    script: Script = [
         (0.0, [PromptSubmitted(text=EVIL)]),
         (0.1, [ToolStarted(call="c1", server=EVIL, tool=EVIL, arguments={EVIL: EVIL})]),
         (0.2, [ended("c1", EVIL, EVIL, EVIL), AnswerCompleted(text=EVIL, turns=1)]),
@@ -88,14 +86,15 @@ async def test_it_is_used_with_the_keyboard(browser: Browser, tmp_path: Path) ->
 async def test_a_bar_opens_the_turn_it_leads_to(browser: Browser, tmp_path: Path) -> None:
     await shown(browser, tmp_path)
     await browser.look("document.querySelectorAll('details').forEach(each => each.open = false)")
-    hidden = "document.querySelector('#turn-1 li').getClientRects().length"
-    assert await browser.look(hidden) == 0
+    await browser.look("""window.opened = new Promise(done =>
+        document.querySelector('#turn-1').addEventListener(
+            'toggle', event => event.newState === 'open' && done(true))), null""")
     while not (await browser.look(FOCUSED)).startswith("search: "):
         await browser.press("Tab")
     await browser.press("Enter")
-    async with asyncio.timeout(30):
-        while not await browser.look(hidden):
-            await asyncio.sleep(0)
+    assert await browser.look("window.opened") is True
+    target = await browser.look("document.querySelector(':target').textContent")
+    assert "search" in target
 
 
 async def test_bars_have_a_size_and_lie_within_the_drawing(
@@ -135,7 +134,7 @@ async def test_text_can_be_told_from_its_ground(
 async def test_ten_thousand_events_stay_a_page_of_modest_size(
     browser: Browser, tmp_path: Path
 ) -> None:
-    script = []
+    script: Script = []
     for number in range(2000):
         id_, at = f"c{number}", number * 0.5
         script += [

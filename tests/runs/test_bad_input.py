@@ -18,7 +18,7 @@ from pipeline.core.events import (
 from server.options import ServerOptions
 from server.run import serve
 from tests.support.in_process import QUICK, play
-from tests.support.program import Ended, run, shell
+from tests.support.program import Ended, run, running, shell
 from tests.support.wire import EVENT_STREAM, Step, closed_port, hold, reply, until
 from tests.support.wire import serve as serve_raw
 
@@ -115,6 +115,42 @@ async def test_a_disk_that_is_full_costs_the_recording_and_not_the_chat(tmp_path
     assert ended.code == 0
     assert ended.out.splitlines()[-1] == "5"
     assert "sink jsonl=run.jsonl: cannot write to 'run.jsonl': File too large" in ended.words
+
+
+async def test_a_variable_that_means_nothing_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+    ended = await run(cwd=tmp_path, stdin=b"add a=2 b=3\n", env={"RXMCP_MAX_TURN": "3"})
+    assert (ended.code, ended.out) == (0, "5\n")
+    assert "RXMCP_MAX_TURN" in lines_of(ended)[0]
+    assert "did you mean RXMCP_MAX_TURNS?" in lines_of(ended)[0]
+
+
+async def test_a_folder_that_is_none_is_told_by_the_server_inside(tmp_path: Path) -> None:
+    ended = await run(cwd=tmp_path, env={"RXMCP_SERVE_FOLDER": "nowhere"})
+    assert (ended.code, ended.out) == (2, "")
+    (line,) = lines_of(ended)
+    assert "cannot serve the folder 'nowhere': it is not a folder" in line
+
+
+# --- the context of a `-p` --------------------------------------------------------------------
+
+
+async def test_a_context_that_is_too_long_is_not_dropped_in_silence(tmp_path: Path) -> None:
+    ended = await run("-p", "help", cwd=tmp_path, stdin=b"x" * (LONGEST + 1))
+    assert (ended.code, ended.out) == (2, "")
+    assert "1,000,001 characters" in ended.words
+
+
+async def test_a_context_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    ended = await run("-p", "add a=1 b=1", cwd=tmp_path, stdin=b"echo message=\xff")
+    assert (ended.code, ended.out) == (0, "2\n\ufffd\n")
+    assert "not valid UTF-8" in ended.words
+
+
+async def test_a_context_that_never_comes_is_not_waited_for(tmp_path: Path) -> None:
+    """As in a job of `cron` or CI, whose standard input is a pipe that nobody closes."""
+    async with running("-q", "-p", "add a=2 b=3", cwd=tmp_path) as program:
+        ended = await program.ended()
+    assert (ended.code, ended.out, ended.err) == (0, "5\n", "")
 
 
 # --- connections ----------------------------------------------------------------------------

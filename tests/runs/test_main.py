@@ -1,19 +1,25 @@
 """The composition root, as far as it needs no run: help, version, wrong words."""
 
+import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 import main
 from tests.support.program import MAIN, running
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder without a `.env`, started as from a checkout."""
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In a folder without a `.env`, started as from a checkout; no log is left to a gone stream."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["main.py"])
+    yield
+    logger.remove()
 
 
 @pytest.mark.parametrize("words", [["--help"], ["call", "--help"], ["--version"]])
@@ -42,6 +48,31 @@ def test_the_command_exits_with_the_status(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SystemExit) as left:
         main.run()
     assert left.value.code == 2
+
+
+def test_a_bug_of_ours_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(_settings: object) -> int:
+        raise KeyError("oh")
+
+    monkeypatch.setattr(main, "_client", broken)
+    assert main.main(["-p", "hi"], {}) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert "a fault of rxmcp itself: KeyError('oh')" in shown.err
+    assert main.main(["--json"], {}) == 1
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == 1
+
+
+def test_words_for_a_reader_who_has_gone_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert main.main(["--frobnicate"], {}) == 2
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main.main(["--frobnicate"], {}) == 2
 
 
 async def test_help_does_not_pay_for_a_run(tmp_path: Path) -> None:

@@ -89,8 +89,10 @@ class Browser:
             await self._loaded.wait()
 
     async def look(self, expression: str) -> Any:
-        """What an expression is in the page."""
-        said = await self.tell("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What an expression is in the page; a promise is waited for."""
+        said = await self.tell(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in said, said
         return said["result"].get("value")
 

@@ -5,12 +5,12 @@
 It is made by hand, not by a run: what the looks show of it is known to the millisecond.
 """
 
-from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipeline.core.codec import Entry, Header, encode_entry, encode_header
-from pipeline.core.commands import CallModel, CancelModel, Item, Open, Post
+from pipeline.core.commands import CallModel, Item, Open, Post
 from pipeline.core.events import (
     AnswerCompleted,
     AnswerDelta,
@@ -58,11 +58,13 @@ HEADER = Header(
 )
 
 
+BEGIN = datetime(2026, 11, 24, 6, 28, 23, tzinfo=UTC)
+
+
 def at(seconds: float) -> str:
     """A time of the session."""
-    micro = round(seconds * 1_000_000)
-    minutes, micro = divmod(23_000_000 + micro, 60_000_000)
-    return f"2026-11-24T06:{28 + minutes:02d}:{micro / 1_000_000:09.6f}Z"
+    time = BEGIN + timedelta(microseconds=round(seconds * 1_000_000))
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def text(words: str) -> dict[str, Any]:
@@ -137,7 +139,8 @@ ANSWER = (
     'Commit 4be1d0 ("Cache prices for an hour") broke it: the cache is filled before the '
     "currency is known, so the first request of each hour divides by zero."
 )
-SCRIPT: list[tuple[float, list[Item]]] = [
+Script: TypeAlias = list[tuple[float, list[Item]]]
+SCRIPT: Script = [
     (0.0, [RunStarted(), Open(server=LOGS), Open(server=GIT)]),
     (0.021, [StreamOpened(server=LOGS)]),
     (0.034, [ready(LOGS, "sse", "log-server", "2.1")]),
@@ -234,25 +237,22 @@ SCRIPT: list[tuple[float, list[Item]]] = [
     ]),
     (311.0, [InputEnded(), RunEnded(code=0)]),
 ]  # fmt: skip
-CANCELLED = CancelModel(call="model:5")
 
 
-def entries(script: Iterable[tuple[float, Iterable[Item]]] = tuple(SCRIPT)) -> list[Entry]:
+def entries(script: Script = SCRIPT) -> list[Entry]:
     """The items of a script in their places, a few microseconds apart."""
     items = [(seconds, item) for seconds, together in script for item in together]
     return [Entry(seq, at(seconds), item) for seq, (seconds, item) in enumerate(items, 1)]
 
 
-def lines(
-    script: Iterable[tuple[float, Iterable[Item]]] = tuple(SCRIPT), header: Header = HEADER
-) -> list[bytes]:
+def lines(script: Script = SCRIPT, header: Header = HEADER) -> list[bytes]:
     """The lines of a recording, without their ends."""
     return [encode_header(header), *(encode_entry(entry) for entry in entries(script))]
 
 
 def write(
     path: Path,
-    script: Iterable[tuple[float, Iterable[Item]]] = tuple(SCRIPT),
+    script: Script = SCRIPT,
     header: Header = HEADER,
 ) -> RecordedRun:
     """Write it, and read it as any recording."""
