@@ -18,7 +18,7 @@ from config.command_line import Shown, UsageError, read_command_line
 if TYPE_CHECKING:  # heavy: only a real run pays for them
     from config.settings import Settings
     from pipeline.assembly import Run
-    from pipeline.core.events import RunEnded
+    from pipeline.core.events import PromptSubmitted, RunEnded
     from pipeline.shell.prompts import PromptReader
     from pipeline.shell.targets import Target
     from sinks.tool_names import ToolNames
@@ -32,8 +32,8 @@ _DIRECT = """\
 _CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
 
 
-class UnfitServerError(Exception):
-    """An address, a key or a header that no request can carry; the text says which."""
+class UnfitInputError(Exception):
+    """Something that the run was given cannot be used; the text says what, and why."""
 
 
 def run() -> None:
@@ -110,7 +110,7 @@ async def _client(settings: "Settings") -> int:
     async with AsyncExitStack() as stack:
         try:
             return await _run_client(settings, stack)
-        except (RecordingError, UnfitServerError) as exc:
+        except (RecordingError, UnfitInputError) as exc:
             return _failed(settings, USAGE, str(exc))
         except SinkError as exc:
             return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
@@ -164,7 +164,7 @@ def _targets(settings: "Settings", servers: Sequence[tuple[str, str]]) -> "list[
             for name, url in servers
         ]
     except ValueError as exc:
-        raise UnfitServerError(f"a server cannot be asked: {exc}") from exc
+        raise UnfitInputError(f"a server cannot be asked: {exc}") from exc
 
 
 async def _read(settings: "Settings") -> int:
@@ -191,29 +191,34 @@ async def _servers(
     if known and len(others) == len(known):
         return others
     from server.options import ServerOptions
-    from server.run import serve
+    from server.run import ServerStartError, serve
 
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     options = ServerOptions(api_key=key, folder=settings.serve_folder)
-    running = await stack.enter_async_context(serve(options))
+    try:
+        running = await stack.enter_async_context(serve(options))
+    except ServerStartError as exc:
+        raise UnfitInputError(str(exc)) from exc
     return [*others, (EMBEDDED, running.url)]
 
 
-async def _context(settings: "Settings") -> str:
+async def _context(settings: "Settings") -> "PromptSubmitted | None":
     """What stands on standard input beside a `-p`, if it is no terminal."""
     if settings.prompt is None:
-        return ""
-    from pipeline.core.events import PromptSubmitted
+        return None
+    from pipeline.core.events import PromptRejected, PromptSubmitted
     from pipeline.shell.prompts import PipeReader, stdin_fd
 
     fd = stdin_fd()
     if fd is None or os.isatty(fd):
-        return ""
+        return None
     try:
         context = await PipeReader(fd).read_all(patience=_CONTEXT_PATIENCE)
     except TimeoutError:
-        return ""
-    return context.text if isinstance(context, PromptSubmitted) else ""
+        return None
+    if isinstance(context, PromptRejected):
+        raise UnfitInputError(f"standard input cannot be the context of -p: {context.reason}")
+    return context if isinstance(context, PromptSubmitted) else None
 
 
 def _prompts(stack: AsyncExitStack, names: "ToolNames | None") -> "PromptReader":

@@ -249,15 +249,22 @@ class _Chained:
 
 
 def first_inputs(
-    settings: Settings, plan: Plan, *, context: str = "", is_resumed: bool = False
+    settings: Settings,
+    plan: Plan,
+    *,
+    context: PromptSubmitted | None = None,
+    is_resumed: bool = False,
 ) -> tuple[Input, ...]:
     """What a run begins with: nothing more in a chat, else its one wish, `context` below it."""
     start: Input = RunStarted()
     if is_resumed:
         start = RunResumed(goal=plan.goal, servers=plan.servers, interactive=plan.interactive)
     if settings.prompt is not None:
-        text = f"{settings.prompt}\n\n{context}" if context else settings.prompt
-        return start, PromptSubmitted(text=text), InputEnded()
+        prompt = PromptSubmitted(text=settings.prompt)
+        if context is not None:
+            text = f"{settings.prompt}\n\n{context.text}"
+            prompt = PromptSubmitted(text=text, repaired=context.repaired)
+        return start, prompt, InputEnded()
     if settings.command == "call":
         call = CallSubmitted(tool=settings.call_tool, arguments=settings.call_text)
         return start, call, InputEnded()

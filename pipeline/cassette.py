@@ -43,6 +43,7 @@ class Cassette:
         self.mocks: dict[str, McpMock] = {}
         self.model: ModelMock | None = None
         self._read: list[Miss] = []
+        self._wants_model = False
 
     @property
     def url(self) -> str:
@@ -73,6 +74,7 @@ class Cassette:
                 f"{self.path}: found no answer of a model in it; record a chat with "
                 f"`rxmcp --sink jsonl={self.path.name}`"
             )
+        self._wants_model = True
         return self.model.url
 
     @property
@@ -86,8 +88,13 @@ class Cassette:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """What is recorded, and was not asked for."""
-        return tuple(words for mock in self._all() for words in mock.unused)
+        """What is recorded, and was not asked for; of the model only if `model_url` was read."""
+        return tuple(
+            words
+            for mock in self._all()
+            for words in mock.unused
+            if mock is not self.model or self._wants_model
+        )
 
     def assert_all_used(self) -> None:
         """Fail if something that is recorded was not asked for."""

@@ -79,7 +79,7 @@ class Recorder:
         except CannotRecordError as exc:
             raise CannotForwardError(str(exc)) from exc
         if self._task is None or self._task.done():
-            raise CannotForwardError(self._trouble)
+            raise CannotForwardError(self._broken or self._trouble)
         arguments = msgspec.json.encode(asked["arguments"]).decode()
         future: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
         self._under_way.append(future)

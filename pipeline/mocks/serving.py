@@ -1,5 +1,6 @@
 """Serves a mock over HTTP: the parts that the MCP server and the model have in common."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 _UNICODE_LINE_ENDS = ((0x85, "\\u0085"), (0x2028, "\\u2028"), (0x2029, "\\u2029"))
 _ENDS = str.maketrans(dict(_UNICODE_LINE_ENDS))
 _SHUTDOWN = 1.0
+_TURNS = 5  # of the loop, from accepting a connection to telling the protocol of it
 
 
 def sse_event(name: str, data: str) -> bytes:
@@ -63,6 +65,9 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
         name = f"[{address[0]}]" if ":" in address[0] else address[0]
         yield f"http://{name}:{address[1]}"
     finally:
+        # A client that was accepted just now becomes known to the runner, which closes it then.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         await runner.cleanup()
 
 

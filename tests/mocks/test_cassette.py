@@ -1,9 +1,11 @@
 """Recordings for the length of a test: played, made, and added to, against a real server."""
 
 import asyncio
+import gc
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +239,13 @@ def test_a_recording_that_cannot_be_written_is_told(
     def full(*_: object) -> None:
         raise SinkError("no space left")
 
-    with pytest.raises(CassetteError, match="no space left"), opened(path, mode, real.url) as tape:
-        monkeypatch.setattr(RecordingFile, "append", full)
-        ask(tape.url, ("count", {"x": 1}))
+    stack = ExitStack()
+    tape = stack.enter_context(opened(path, mode, real.url))
+    monkeypatch.setattr(RecordingFile, "append", full)
+    (answer,) = ask(tape.url, ("count", {"x": 1}))
+    assert "no space left" in answer
+    with pytest.raises(CassetteError, match="no space left"):
+        stack.close()
 
 
 def test_a_recording_of_several_servers_serves_each_of_them(tmp_path: Path) -> None:
@@ -263,6 +269,7 @@ def test_a_recorded_model_is_served_too(tmp_path: Path) -> None:
     finished = ModelFinished(call="m1", content=(say("hello"),), stop_reason="end_turn")
     write(path, asked("m1", HI), finished)
     with opened(path, "none") as tape:
+        assert tape.unused == (), "the test has nothing to do with the model so far"
         assert tape.model_url.startswith("http://127.0.0.1:")
         assert tape.unused == ('the user says "hi"',)
         with pytest.raises(CassetteError, match="found the servers none"):
@@ -274,6 +281,16 @@ def test_a_file_that_is_no_recording_is_told(tmp_path: Path) -> None:
     path.write_text("words\n")
     with pytest.raises(CassetteError, match="not the first line of a recording"):
         opened(path, "none").__enter__()
+
+
+def test_a_client_that_comes_at_the_last_moment_leaves_no_socket(tmp_path: Path) -> None:
+    path = tmp_path / "tape.jsonl"
+    write(path, ready())
+    with opened(path, "none") as tape:
+        port = int(tape.url.split(":")[2].removesuffix("/sse"))
+        client = socket.create_connection(("127.0.0.1", port))
+    client.close()
+    gc.collect()  # a socket that was left warns now, and a warning is an error
 
 
 def test_what_fails_in_the_background_is_raised_where_it_was_asked_for() -> None:

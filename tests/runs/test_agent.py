@@ -1,7 +1,6 @@
 """The agent loop against a Messages API over real HTTP, and a real MCP server."""
 
 import asyncio
-import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -24,7 +23,6 @@ from server.tools import default_tools, schema
 from tests.support.in_process import Played, play
 from tests.support.messages_api import MessagesApi, Script, refusal, say, turn, use
 from tests.support.program import run
-from tests.support.python_sse_server import PIXEL
 
 MODEL = "claude-sonnet-5-5"
 KEY = "sk-ant-very-secret"
@@ -289,19 +287,3 @@ async def test_a_tool_that_the_model_may_not_have_is_neither_offered_nor_run(ask
     assert result["is_error"]
     assert "no tool is named" in result["content"][0]["text"]
     assert played.ended == RunEnded(code=0)
-
-
-async def test_a_picture_of_a_real_server_reaches_the_model(
-    official: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = official.split(":")[2].partition("/")[0]
-    script = [turn(use(f"mcp__localhost-{port}__picture", {})), turn(say("seen"))]
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    async with MessagesApi(script) as api:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
-        played = await play("--server", official, "--model", MODEL, prompts=["look"])
-    assert played.ended == RunEnded(code=0)
-    (result,) = api.requests[1].body["messages"][-1]["content"]
-    data = base64.b64encode(PIXEL).decode()
-    source = {"type": "base64", "media_type": "image/png", "data": data}
-    assert result["content"] == [{"type": "image", "source": source}]

@@ -232,7 +232,10 @@ def test_what_a_run_begins_with(argv: list[str], expected: list[object]) -> None
     settings = settings_of(*argv)
     goals = {(): "chat", ("tools",): "tools"}
     plan = Plan(goal=goals.get(tuple(argv), "prompt"))  # type: ignore[arg-type]  # data
-    assert list(assembly.first_inputs(settings, plan, context="there")) == expected
+    assert (
+        list(assembly.first_inputs(settings, plan, context=PromptSubmitted(text="there")))
+        == expected
+    )
 
 
 async def test_a_call_of_the_command_line_takes_words_or_json() -> None:

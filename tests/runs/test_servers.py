@@ -1,12 +1,16 @@
 """`tools` and `call` against servers as they are: npm's, Python's, and our own in both dialects."""
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
-from pipeline.core.events import SessionReady, ToolEnded
+from pipeline.core.events import RunEnded, SessionReady, ToolEnded
+from tests.support.in_process import play
+from tests.support.messages_api import MessagesApi, say, turn, use
 from tests.support.program import run
+from tests.support.python_sse_server import PIXEL
 from tests.support.recordings import read_run
 from tests.support.servers import reference_server
 
@@ -35,6 +39,22 @@ async def test_a_picture_is_named_on_the_screen_and_whole_in_the_recording(
     (ended,) = read_run(tmp_path / "run.jsonl").only(ToolEnded)
     assert [block["type"] for block in ended.content] == ["text", "image", "text"]
     assert ended.content[1]["data"].startswith("iVBORw0KGgo")
+
+
+async def test_a_picture_of_a_real_server_reaches_the_model(
+    official: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = official.split(":")[2].partition("/")[0]
+    script = [turn(use(f"mcp__localhost-{port}__picture", {})), turn(say("seen"))]
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    async with MessagesApi(script) as api:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
+        played = await play("--server", official, "--model", "claude-test", prompts=["look"])
+    assert played.ended == RunEnded(code=0)
+    (result,) = api.requests[1].body["messages"][-1]["content"]
+    data = base64.b64encode(PIXEL).decode()
+    source = {"type": "base64", "media_type": "image/png", "data": data}
+    assert result["content"] == [{"type": "image", "source": source}]
 
 
 async def test_a_long_operation_of_the_npm_server_tells_its_progress(
