@@ -37,6 +37,12 @@ SYNC = EXAMPLE.replace("async def test_sum", "def test_sum").replace(
     "await added(tape.url, a=2, b=3)", "asyncio.run(added(tape.url, a=2, b=3))"
 )
 MISSED = SYNC.replace("b=3", "b=4")
+SETTINGS = """\
+[pytest]
+filterwarnings = error
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+"""
 REPORT = [
     "*recordings/add.jsonl does not answer 1 request of this test*",
     '*asked:   add {"a":2,"b":4}*',
@@ -72,7 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, tape: bytes) -> Path:
     """Somebody else's tests."""
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nfilterwarnings = error\n")
+    (tmp_path / "pytest.ini").write_text(SETTINGS)
     (tmp_path / "recordings").mkdir()
     (tmp_path / "recordings" / "add.jsonl").write_bytes(tape)
     return tmp_path
