@@ -23,8 +23,8 @@ from pipeline.core.events import (
 )
 from pipeline.core.plan import Plan, ServerPlan
 from tests.support.play import (
-    answered,
     a_tool,
+    answered,
     endpoint,
     finished,
     frame,

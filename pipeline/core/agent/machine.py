@@ -59,6 +59,9 @@ _STOPS: dict[str, Stop] = {
 }
 
 
+_POISONED = (400, 413)
+
+
 def step(state: AgentState, item: Passing) -> Step:
     """Advance by one item; what is only for the agent is consumed, all else passes through."""
     state, outputs = _step(state, item)
@@ -107,7 +110,9 @@ def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
     """What was under way goes on: the model is asked again, calls are settled or sent again."""
     names = [server.name for server in resumed.servers]
     tools = {name: known for name, known in state.tools.items() if name in names}
-    state = replace(state, tools=tools, told_tools=None)
+    # The recording may lack a request that was never carried out: the next one stands in it whole.
+    whole = replace(state.talk, sent=0)
+    state = replace(state, talk=whole, tools=tools, told_tools=None)
     state, outputs = after_calls(state, tool_calls.on_resumed(state.calls, names))
     is_asked = any(isinstance(each, CallModel | ReadPrompt) for each in outputs)
     match state.phase:
@@ -167,6 +172,9 @@ def _on_model(
             hint = "asking it again" if again else ""
             problem = Problem(where="model", detail=reason, hint=hint)
             if not again:
+                if item.status in _POISONED:
+                    # What was refused would be refused again with every later prompt.
+                    state = replace(state, talk=state.before)
                 return finish(state, "model_failed", problem)
             state, outputs = end_line(replace(state, attempt=state.attempt + 1))
             # The same turn again: it does not count twice.
