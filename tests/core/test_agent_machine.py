@@ -578,7 +578,5 @@ def test_the_tools_of_a_server_that_is_no_part_of_the_resumed_run_are_gone() -> 
 @pytest.mark.parametrize(("status", "kept"), [(400, 0), (413, 0), (529, 1)])
 def test_a_prompt_that_the_api_refuses_does_not_spoil_the_next_one(status: int, kept: int) -> None:
     failed = ModelFailed(call="model:1", reason="no", status=status)
-    out = out_of(ask("a"), failed, ask("b"))
-    first, second = only(CallModel, out)
-    assert len(first.messages[0]["content"]) == 1
-    assert len(second.messages[0]["content"]) == 1 + kept
+    (asked,) = only(CallModel, out_of(ask("a"), failed, ask("b")))
+    assert len(asked.messages[0]["content"]) == 1 + kept
