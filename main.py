@@ -168,12 +168,20 @@ def _targets(settings: "Settings", servers: Sequence[tuple[str, str]]) -> "list[
 
 
 async def _read(settings: "Settings") -> int:
-    from pipeline.reading import replay_file
+    from pipeline.reading import diff_files, lint_file, replay_file, show_file
     from pipeline.shell.recordings import RecordingError
     from sinks.base import SinkError
 
     try:
-        return await replay_file(settings)
+        match settings.command:
+            case "show":
+                return show_file(settings)
+            case "diff":
+                return diff_files(settings)
+            case "lint":
+                return lint_file(settings)
+            case _:
+                return await replay_file(settings)
     except (RecordingError, SinkError) as exc:
         return _failed(settings, USAGE, str(exc))
 
@@ -302,7 +310,7 @@ def _write(stream: TextIO | None, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-_COMMANDS = {"serve": _serve, "replay": _read}
+_COMMANDS = {"serve": _serve, "replay": _read, "show": _read, "diff": _read, "lint": _read}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ from pipeline.mocks.mcp_mock import CannotForwardError
 from pipeline.mocks.mcp_script import Exchange, McpScript
 from pipeline.plans import make_plan
 from pipeline.shell.targets import make_target, public_url
-from sinks.base import SinkError
 
 
 class CannotRecordError(Exception):
@@ -153,8 +152,8 @@ class Recorder:
 
     def _on_end(self, task: asyncio.Task[RunEnded]) -> None:
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, SinkError):
-            self._trouble = str(error)
+        if error is not None:
+            self._trouble = str(error) or type(error).__name__
         if not self._settled.done():
             words = f"cannot record from {public_url(self._url)}: {self._trouble}"
             self._settled.set_exception(CannotRecordError(words))

@@ -23,13 +23,14 @@ class Sheet:
 
     def heading(self, text: str, right: str = "") -> None:
         """A bold line."""
+        right = harmless(right)
         line = fit(harmless(text), self._width - cells(right) - 2)
         gap = " " * (self._width - cells(line) - cells(right)) if right else ""
         self._lines.append(self._paint(line, _BOLD) + gap + self._paint(right, _DIM))
 
     def row(self, label: str, text: str, right: str = "", *, tint: str = "") -> None:
         """A label, a text over as many lines as it takes, and a word at the right of the first."""
-        room = self._width - LABEL
+        room, right = self._width - LABEL, harmless(right)
         lines = wrap(harmless(text).expandtabs(4), room - (cells(right) + 2 if right else 0), room)
         for at, line in enumerate(lines):
             start = f"  {label}".ljust(LABEL) if at == 0 else " " * LABEL

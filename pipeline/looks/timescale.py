@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 _FOLD = 40.0  # the width of a folded time
+_MOST_FOLDED = 0.4  # of the line: then the longest pauses are folded, and the others are drawn
 _MIN_IDLE = 2.0  # seconds that are never worth a fold
 _IDLE_SHARE = 0.2  # of the busy time: a shorter pause is part of the picture
 _NICE = (1.0, 2.0, 5.0)
@@ -28,7 +29,9 @@ class Timescale:
     def __init__(
         self, busy: Iterable[tuple[float, float]], duration: float, left: float, right: float
     ) -> None:
-        idle = _idle(busy, duration)
+        most = int((right - left) * _MOST_FOLDED / _FOLD)
+        longest = sorted(_idle(busy, duration), key=lambda gap: gap[0] - gap[1])[:most]
+        idle = sorted(longest)
         shown = max(duration - sum(end - begin for begin, end in idle), 1e-6)
         per_second = max(right - left - _FOLD * len(idle), 1.0) / shown
         self._times, self._places = [0.0], [left]
@@ -72,7 +75,7 @@ class Timescale:
 def _idle(busy: Iterable[tuple[float, float]], duration: float) -> list[tuple[float, float]]:
     gaps: list[tuple[float, float]] = []
     reached = total = 0.0
-    for begin, end in sorted(busy):
+    for begin, end in sorted((min(begin, duration), min(end, duration)) for begin, end in busy):
         if begin > reached:
             gaps.append((reached, begin))
         total += max(0.0, end - max(begin, reached))
@@ -82,8 +85,7 @@ def _idle(busy: Iterable[tuple[float, float]], duration: float) -> list[tuple[fl
     longest = max(_MIN_IDLE, total * _IDLE_SHARE)
     # A little of the pause stays on both sides, so that what is beside it does not touch the fold.
     margin = longest / 8
-    long = ((begin + margin, end - margin) for begin, end in gaps if end - begin > longest)
-    return list(long)
+    return [(begin + margin, end - margin) for begin, end in gaps if end - begin > longest]
 
 
 def _round_up(seconds: float) -> float:

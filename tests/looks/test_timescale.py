@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,8 +30,15 @@ def test_a_long_pause_is_folded_and_the_rest_keeps_its_proportions() -> None:
     (fold,) = scale.folds
     assert fold.end - fold.x == 40.0
     assert 990.0 < fold.seconds < 1000.0
-    assert scale.x(10.0) - scale.x(0.0) == scale.x(1020.0) - scale.x(1010.0)
+    assert scale.x(10.0) - scale.x(0.0) == pytest.approx(scale.x(1020.0) - scale.x(1010.0))
     assert round(scale.x(1020.0), 6) == 440.0
+
+
+def test_of_many_pauses_the_longest_are_folded() -> None:
+    busy = [(at * 100.0 + at, at * 100.0 + at + 1.0) for at in range(100)]
+    scale = Timescale(busy, 10_000.0, 0.0, 800.0)
+    assert len(scale.folds) == 8
+    assert scale.x(10_000.0) == pytest.approx(800.0)
 
 
 def test_a_short_pause_is_not() -> None:

@@ -16,6 +16,7 @@ from mcp.client.sse import sse_client
 from pipeline.background import in_background
 from pipeline.cassette import CassetteError, Mode, cassette
 from pipeline.core.events import ModelFinished, RunEnded
+from pipeline.mocks.mcp_script import Refusal, read_scripts
 from pipeline.replay import ReplayOptions, replay
 from pipeline.shell.recordings import read_runs
 from server.options import ServerOptions
@@ -174,6 +175,20 @@ def test_a_recording_ends_although_a_call_still_runs(real: Real, tmp_path: Path)
         asyncio.run(leave(tape.url))
     with opened(path, "none") as tape:
         assert tape.unused == ("hang {}",)
+
+
+def test_a_post_that_the_server_refuses_is_recorded_as_refused(tmp_path: Path) -> None:
+    path, call = tmp_path / "tape.jsonl", ("count", {"x": "x" * 3000})
+    with (
+        in_background(serve(ServerOptions(max_body_bytes=2048), tools=Real().tools())) as running,
+        opened(path, "once", f"{running.url}?dialect=sse") as tape,
+    ):
+        (answer,) = ask(tape.url, call)
+        assert "the server refused it: HTTP 413" in answer
+        assert tape.misses == ()
+    (exchange,) = read_scripts(read_runs(path))["server"].exchanges
+    assert isinstance(exchange.answer, Refusal)
+    assert exchange.answer.status == 413
 
 
 def test_misses_that_a_test_reads_are_its_own(real: Real, tmp_path: Path) -> None:
