@@ -26,6 +26,14 @@ from main import run
 
 __all__ = ["run"]
 '''
+_PLUGIN = '''"""The pytest plugin: `pytest -p rxmcp.pytest_plugin`, or the entry point."""
+
+from rxmcp.pipeline.pytest_plugin import *  # noqa: F403
+'''
+_EDITABLE_PLUGIN = '''"""The pytest plugin of an editable install: the checkout's own."""
+
+from pipeline.pytest_plugin import *  # noqa: F403
+'''
 
 
 def rewrite(source: str) -> str:
@@ -51,6 +59,7 @@ class RoomsHook(BuildHookInterface):  # pyright: ignore[reportMissingTypeArgumen
         if version == "editable":
             (target / "__init__.py").write_text('"""rxmcp, installed from a checkout."""\n')
             (target / "main.py").write_text(_EDITABLE_MAIN)
+            (target / "pytest_plugin.py").write_text(_EDITABLE_PLUGIN)
             build_data["force_include_editable"][str(target)] = "rxmcp"
             return
         for source in _sources(root):
@@ -58,6 +67,7 @@ class RoomsHook(BuildHookInterface):  # pyright: ignore[reportMissingTypeArgumen
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(rewrite(source.read_text("utf-8")), "utf-8")
         (target / "__init__.py").write_text('"""rxmcp: an MCP client on reactive streams."""\n')
+        (target / "pytest_plugin.py").write_text(_PLUGIN)
         (target / "py.typed").touch()
         build_data["force_include"][str(target)] = "rxmcp"
 

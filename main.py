@@ -71,15 +71,6 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 async def _serve(settings: "Settings") -> int:
-    from server.options import ServerOptions
-    from server.run import ServerStartError, serve_until_cancelled
-
-    options = ServerOptions(
-        host=settings.serve_host,
-        port=settings.serve_port,
-        folder=settings.serve_folder,
-        api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
-    )
     this = asyncio.current_task()
     assert this is not None, "inside asyncio.run"
     caught: list[int] = []
@@ -92,14 +83,35 @@ async def _serve(settings: "Settings") -> int:
 
     _on_signals(stop)
     try:
-        await serve_until_cancelled(options, log=_log_line)
-    except ServerStartError as exc:
+        await _serve_until_cancelled(settings)
+    except UnfitInputError as exc:
         return _failed(settings, USAGE, str(exc))
     except asyncio.CancelledError:
         if not caught:
             raise
         this.uncancel()
     return 128 + caught[0]
+
+
+async def _serve_until_cancelled(settings: "Settings") -> None:
+    host, port = settings.serve_host, settings.serve_port
+    if settings.serve_from:
+        from pipeline.mocks.serve import serve_file
+        from pipeline.shell.recordings import RecordingError
+
+        try:
+            await serve_file(Path(settings.serve_from), host=host, port=port, log=_log_line)
+        except RecordingError as exc:
+            raise UnfitInputError(str(exc)) from exc
+    from server.options import ServerOptions
+    from server.run import ServerStartError, serve_until_cancelled
+
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    options = ServerOptions(host=host, port=port, folder=settings.serve_folder, api_key=key)
+    try:
+        await serve_until_cancelled(options, log=_log_line)
+    except ServerStartError as exc:
+        raise UnfitInputError(str(exc)) from exc
 
 
 async def _client(settings: "Settings") -> int:

@@ -203,6 +203,9 @@ class Settings(BaseSettings):
     serve_folder: Annotated[
         str, Flag(_SERVE, "DIR", "--folder", variable="RXMCP_SERVE_FOLDER", commands=("serve",))
     ] = Field(default=".", min_length=1, description="what the tool search_text may read")
+    serve_from: Annotated[
+        str, Flag(_SERVE, "FILE", "--from", variable=None, commands=("serve",))
+    ] = Field(default="", description="serve what a recording holds: its servers, and its model")
     api_key: Annotated[
         SecretStr | None,
         BeforeValidator(values.read_key),

@@ -96,7 +96,10 @@ class Recorder:
         if self._task is None:
             return
         if self._under_way and self._run is not None:
-            self._run.interrupt("SIGINT")  # nobody waits for the answer any more
+            # Nobody waits for the answers any more, neither to this call nor to those behind it.
+            while not self._calls.empty():
+                self._calls.get_nowait()
+            self._run.interrupt("SIGINT")
         self._calls.put_nowait(InputEnded())
         await asyncio.wait([self._task])
         error = self._task.exception()

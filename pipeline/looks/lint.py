@@ -84,8 +84,9 @@ def _read(path: Path, lines: Iterable[bytes], secrets: "_Secrets") -> Iterator[F
         else:
             found = f"found {line[:40]!r}, expected {_HEADER.decode()}…"
             raise RecordingError(f"{path}:{number}: not a recording: {found}")
-    if run is not None:
-        yield from run.end()
+    if run is None:
+        raise RecordingError(f"{str(path)!r} is empty, expected a recording")
+    yield from run.end()
 
 
 class _Secrets:

@@ -165,14 +165,18 @@ def test_a_call_that_cannot_be_recorded_is_a_miss_that_says_why(real: Real, tmp_
 def test_a_recording_ends_although_a_call_still_runs(real: Real, tmp_path: Path) -> None:
     async def leave(url: str) -> None:
         async with official(url) as session:
-            call = asyncio.create_task(session.call_tool("hang", {}))
+            first = asyncio.create_task(session.call_tool("hang", {}))
             assert await asyncio.to_thread(real.hangs.wait, DEADLINE)
-            call.cancel()
-            await asyncio.wait([call])
+            second = asyncio.create_task(session.call_tool("hang", {}))
+            await session.send_ping()  # the second call has arrived before it
+            for call in (first, second):
+                call.cancel()
+            await asyncio.wait([first, second])
 
     path = tmp_path / "tape.jsonl"
     with opened(path, "once", real.url) as tape:
         asyncio.run(leave(tape.url))
+    assert len(real.calls) == 1
     with opened(path, "none") as tape:
         assert tape.unused == ("hang {}",)
 
