@@ -20,15 +20,17 @@ _IMPORT = re.compile(
     rf"^(?P<indent>\s*)(?P<word>from|import)\s+(?P<room>{'|'.join((*ROOMS, *TOP_MODULES))})\b",
     re.MULTILINE,
 )
+_EDITABLE = '''"""rxmcp, installed from a checkout: its rooms are found there."""
+
+import sys
+
+sys.path.append({root!r})
+'''
 _EDITABLE_MAIN = '''"""The `rxmcp` command of an editable install: the checkout's own main.py."""
 
 from main import run
 
 __all__ = ["run"]
-'''
-_PLUGIN = '''"""The pytest plugin: `pytest -p rxmcp.pytest_plugin`, or the entry point."""
-
-from rxmcp.pipeline.pytest_plugin import *  # noqa: F403
 '''
 _EDITABLE_PLUGIN = '''"""The pytest plugin of an editable install: the checkout's own."""
 
@@ -57,9 +59,11 @@ class RoomsHook(BuildHookInterface):  # pyright: ignore[reportMissingTypeArgumen
         root = Path(self.root)
         target = Path(mkdtemp(prefix="rxmcp-wheel-"))
         if version == "editable":
-            (target / "__init__.py").write_text('"""rxmcp, installed from a checkout."""\n')
+            (target / "__init__.py").write_text(_EDITABLE.format(root=str(root)))
             (target / "main.py").write_text(_EDITABLE_MAIN)
-            (target / "pytest_plugin.py").write_text(_EDITABLE_PLUGIN)
+            (target / "pipeline").mkdir()
+            (target / "pipeline" / "__init__.py").touch()
+            (target / "pipeline" / "pytest_plugin.py").write_text(_EDITABLE_PLUGIN)
             build_data["force_include_editable"][str(target)] = "rxmcp"
             return
         for source in _sources(root):
@@ -67,7 +71,6 @@ class RoomsHook(BuildHookInterface):  # pyright: ignore[reportMissingTypeArgumen
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(rewrite(source.read_text("utf-8")), "utf-8")
         (target / "__init__.py").write_text('"""rxmcp: an MCP client on reactive streams."""\n')
-        (target / "pytest_plugin.py").write_text(_PLUGIN)
         (target / "py.typed").touch()
         build_data["force_include"][str(target)] = "rxmcp"
 

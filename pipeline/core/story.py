@@ -115,8 +115,8 @@ Step: TypeAlias = ModelTurn | Call | Note
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """A wish of a person and all that came of it, in order.
 
-    `began` None: it was never taken up. `is_over` False: the recording stops before its end.
-    `answer` None: there was none, as for a person's own tool call.
+    `began` None: it was never taken up. `ended` None: the recording stops before its end. `answer`
+    None: there was none, as for a person's own tool call.
     """
 
     number: int
@@ -126,11 +126,6 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     ended: float | None = None
     answer: AnswerCompleted | None = None
     steps: tuple[Step, ...] = ()
-
-    @property
-    def is_over(self) -> bool:
-        """Has it ended within the recording?"""
-        return self.ended is not None
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):

@@ -192,7 +192,7 @@ def test_a_file_that_is_no_recording_is_an_error(tmp_path: Path, content: bytes)
 
 
 def test_a_file_that_is_not_there_and_one_that_is_empty_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="cannot read .*No such file"):
+    with pytest.raises(RecordingError, match=r"cannot read .*No such file"):
         lint(tmp_path / "gone.jsonl")
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(RecordingError, match="is empty"):

@@ -120,20 +120,22 @@ def test_nothing_heavy_is_imported_before_a_test_asks_for_it(site: Path, project
     assert names.stdout.strip() == "set()", names.stdout + names.stderr
 
 
-# --- in this process, as it lies in the checkout ------------------------------------------------
+# --- as it lies in the checkout ------------------------------------------------
 
 
 @pytest.fixture
 def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tape: bytes) -> Pytest:
     """Runs pytest in a project of its own; the plugin is the checkout's."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     folder = pytester.mkdir("recordings")
     (folder / "add.jsonl").write_bytes(tape)
 
     def inner(test: str, *words: str) -> pytest.RunResult:
         pytester.makepyfile(test)
         plugin = ("-p", "pipeline.pytest_plugin")
-        return pytester.runpytest_inprocess(*plugin, "-W", "error", *words)
+        # Not in this process, where the outer pytest has it already, by its entry point.
+        return pytester.runpytest_subprocess(*plugin, "-W", "error", *words)
 
     return inner
 
