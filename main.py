@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from config.command_line import Shown, UsageError, read_command_line
+from config.streams import open_standard_streams, write
 
 if TYPE_CHECKING:  # heavy: only a real run pays for them
     from config.settings import Settings
@@ -38,7 +39,7 @@ class UnfitInputError(Exception):
 
 def run() -> None:
     """The `rxmcp` command."""
-    _open_standard_streams()
+    open_standard_streams()
     sys.exit(main(sys.argv[1:], os.environ))
 
 
@@ -48,10 +49,10 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         settings = read_command_line(argv, environ, _DOTENV, program=program)
     except Shown as shown:
-        _write(sys.stdout, str(shown))
+        write(sys.stdout, str(shown))
         return 0
     except UsageError as exc:
-        _write(sys.stderr, f"{program}: {exc}\n")
+        write(sys.stderr, f"{program}: {exc}\n")
         return USAGE
     from config.logs import start_logging
     from config.variables import claude_variables, read_dotenv
@@ -62,11 +63,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     keys = {value for name, value in claude.items() if not name.endswith("URL")}
     start_logging(settings.logs_from, settings.secrets() | keys)
     for notice in settings.notices:
-        _write(sys.stderr, f"! {notice}\n")
+        write(sys.stderr, f"! {notice}\n")
     try:
         return asyncio.run(_COMMANDS.get(settings.command, _client)(settings))
     except Exception as exc:  # noqa: BLE001  a bug of ours: told in words, whole in the log
-        _log_fault(exc)
+        from loguru import logger
+
+        logger.opt(exception=exc).debug("! a fault of rxmcp itself")
         return _failed(settings, FAILED, f"a fault of rxmcp itself: {exc!r}; please report it")
 
 
@@ -143,7 +146,7 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     goal = goal_of(settings, None if earlier is None else earlier.plan.goal)
     is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
     if is_interactive and settings.model == "direct" and not settings.quiet:
-        _write(sys.stderr, _DIRECT)
+        write(sys.stderr, _DIRECT)
     plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
     names = ToolNames()
     client = Run(
@@ -158,7 +161,7 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     context = await _context(settings)
     ended = await client.run(*first_inputs(settings, plan, context=context, is_resumed=goes_on))
     for failure in client.untold:
-        _write(sys.stderr, f"! {failure}\n")
+        write(sys.stderr, f"! {failure}\n")
     code = _ended(settings, ended)
     # Nobody got the answers: that is no success, however well they came about.
     return FAILED if code == 0 and client.untold else code
@@ -279,47 +282,18 @@ def _failed(settings: "Settings", code: int, reason: str) -> int:
     if settings.output_format != "text":
         _tell_json(code, reason)
     else:
-        _write(sys.stderr, f"! {reason}\n")
+        write(sys.stderr, f"! {reason}\n")
     return code
-
-
-def _open_standard_streams() -> None:
-    """What was closed by who started us becomes the null device: no socket may take its number."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115  for the run
-            setattr(sys, name, stream)
 
 
 def _tell_json(code: int, reason: str) -> None:
     import json
 
-    _write(sys.stderr, json.dumps({"error": {"code": code, "message": reason}}) + "\n")
-
-
-def _log_fault(exc: Exception) -> None:
-    from loguru import logger
-
-    logger.opt(exception=exc).debug("! a fault of rxmcp itself")
+    write(sys.stderr, json.dumps({"error": {"code": code, "message": reason}}) + "\n")
 
 
 def _log_line(line: str) -> None:
-    _write(sys.stderr, f"{line}\n")
-
-
-def _write(stream: TextIO | None, text: str) -> None:
-    """Past Python's buffers, so that a reader that has gone leaves no traceback at the exit."""
-    if stream is None:
-        return
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError):
-        # Nobody reads it: there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    write(sys.stderr, f"{line}\n")
 
 
 _COMMANDS = {"serve": _serve, "replay": _read, "show": _read, "diff": _read, "lint": _read}

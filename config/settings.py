@@ -1,7 +1,8 @@
 """Everything a run can be told, one field each: its flag, its variable, its default, its check.
 
 The order of the fields is the order of the help text. A flag beats the environment, the environment
-beats the `.env` file, and that beats the default; `command_line.py` puts them together.
+beats the `.env` file, and that beats the default; `command_line.py` puts them together. It is one
+table, so it is one file, though longer than files are here.
 """
 
 import shlex

@@ -7,7 +7,8 @@ Three families, and their names tell them apart:
 * *Commands* (`commands.py`) are what the core wants done: imperative.
 
 `docs/events.md` is generated from this file and `commands.py`: a docstring here is what a reader of
-a recording sees. No event ever holds a secret.
+a recording sees. It is one page on purpose, longer than files are here: a catalogue is read by
+looking things up. No event ever holds a secret.
 """
 
 import re

@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -41,6 +42,8 @@ _LOOKS: tuple[tuple[str, str], ...] = (
     ("url-password", r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/?#@:]*:(?P<s>[^\s/?#@]+)@"),
 )
 _RULES = tuple((rule, re.compile(pattern)) for rule, pattern in _LOOKS)
+# Most texts in a recording are short words: nothing above or below can be in one of these.
+_SHORT_WORDS = re.compile(r"[A-Za-z0-9_. ]{0,14}")
 _PAIR = re.compile(
     r"""(?<![A-Za-z0-9_.-])([A-Za-z][A-Za-z0-9_.-]{1,40})['"]?\s*([=:])(?!//)\s*"""
     r"""['"]?([^\s'"&,;)}\]]+)"""
@@ -54,6 +57,7 @@ _TELLING = frozenset({
 _TELLING_ENDS = ("_api_key", "_password", "_secret", "_access_token", "_private_key", "_secret_key")
 _HINTING = frozenset({"auth", "key", "sid", "token"})
 _HINTING_ENDS = ("_auth", "_key", "_token")
+_NAMES, _ENDS = _TELLING | _HINTING, (*_TELLING_ENDS, *_HINTING_ENDS)
 _HAVE_SPACES = frozenset(
     {"authorization", "cookie", "passphrase", "proxy_authorization", "set_cookie"}
 )
@@ -106,6 +110,8 @@ def find_secrets(value: Any) -> Iterator[Secret]:
 
 def spans(text: str) -> Iterator[tuple[int, int, str]]:
     """Begin, end and rule of each secret in a text, by look and as `key=value`; none overlaps."""
+    if _SHORT_WORDS.fullmatch(text):
+        return
     found = [(*_inner(match), rule) for rule, look in _RULES for match in look.finditer(text)]
     for pair in _PAIR.finditer(text):
         key, sign, value = pair.groups()
@@ -132,7 +138,9 @@ def _inner(match: re.Match[str]) -> tuple[int, int]:
 
 def _rule_of(key: str, value: str) -> str:
     """The rule by which a value under a key is a secret; empty if it is none."""
-    name = re.sub(r"[-.]", "_", _CAMEL.sub("_", key)).lower().removeprefix("x_")
+    name = _name_of(key)
+    if name not in _NAMES and not name.endswith(_ENDS):
+        return ""
     value = value.strip()
     if _STAND_IN.fullmatch(value):
         return ""
@@ -140,9 +148,13 @@ def _rule_of(key: str, value: str) -> str:
         # A sentence under such a key describes it, as in a form.
         is_sentence = " " in value and name not in _HAVE_SPACES
         return "" if is_sentence else "telling-key"
-    if name in _HINTING or name.endswith(_HINTING_ENDS):
-        return "random-text" if _is_random(value) else ""
-    return ""
+    return "random-text" if _is_random(value) else ""
+
+
+@lru_cache(maxsize=1024)
+def _name_of(key: str) -> str:
+    """`X-Api-Key` and `apiKey` are `api_key`."""
+    return re.sub(r"[-.]", "_", _CAMEL.sub("_", key)).lower().removeprefix("x_")
 
 
 def _is_no_word(value: str) -> bool:

@@ -55,6 +55,8 @@ def test_a_secret_is_known_by_its_look_in_the_middle_of_a_text(secret: str, rule
         ("password=hunter2 and so on", "telling-key", "hunter2"),
         ("the password: hunter2!", "telling-key", "hunter2!"),
         (f"MY_TOKEN={RANDOM}", "random-text", RANDOM),
+        ("Bearer a1b2c3d4", "authorization", "a1b2c3d4"),
+        ("pwd=q", "telling-key", "q"),
     ],
 )
 def test_only_the_secret_part_of_a_text_is_taken(text: str, rule: str, secret: str) -> None:
@@ -91,6 +93,7 @@ def test_under_a_key_that_only_hints_a_secret_is_long_and_random(key: str) -> No
     for harmless in (
         "call:c1",
         "a" * 40,
+        "0" * 39 + "1",
         "some words that are long",
         "hyphenated-words-are-no-keys",
     ):
