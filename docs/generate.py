@@ -1,18 +1,21 @@
-"""Writes docs/events.md from the event and command types, so that the two cannot differ.
+"""Writes docs/events.md and docs/recording.schema.json from the types, so that they cannot differ.
 
 `make docs` runs it; a test fails when the file is out of date.
 """
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
-from pipeline.core.commands import Command
+from pipeline.core.codec import FORMAT, Header
+from pipeline.core.commands import Command, Item
 from pipeline.core.events import Input, Outcome, Route, Tokens, Tool
 
 TARGET = Path(__file__).parent / "events.md"
+SCHEMA = Path(__file__).parent / "recording.schema.json"
 _FAMILIES = (
     ("Inputs", Input, "They come from outside and cannot be recomputed. A replay feeds them in."),
     ("Commands", Command, "What the core wants done. A replay recomputes them and compares."),
@@ -38,6 +41,27 @@ def render() -> str:
     parts.append("## Values\n\nObjects that stand inside events.\n")
     parts += [_section(struct) for struct in (Route, Tool, Tokens)]
     return "\n".join(parts)
+
+
+def schema() -> str:
+    """JSON Schema 2020-12 of one line of a recording: the header, or an event in its place."""
+    place = {
+        "seq": {"type": "integer", "minimum": 1},
+        "at": {"type": "string", "format": "date-time"},
+    }
+    found: dict[str, Any] = msgspec.json.schema(Header | Item)
+    for name, component in found["$defs"].items():
+        if name == Header.__name__:
+            component["properties"]["format"] = {"const": FORMAT}
+            component["required"].append("format")
+        elif "kind" in component["properties"]:
+            component["properties"] = {**place, **component["properties"]}
+            component["required"] = [*place, *component["required"]]
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"One line of a recording of rxmcp, format {FORMAT}",
+    }
+    return json.dumps({**head, **found}, indent=1) + "\n"
 
 
 def _section(struct: type[msgspec.Struct]) -> str:
@@ -66,3 +90,4 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 if __name__ == "__main__":
     TARGET.write_text(render(), "utf-8")
+    SCHEMA.write_text(schema(), "utf-8")

@@ -1,9 +1,11 @@
 """What the documents say is what the program does."""
 
+import json
 import re
 import runpy
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +15,24 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 def test_the_page_of_events_is_what_the_types_say() -> None:
     render = runpy.run_path(str(ROOT / "docs" / "generate.py"))["render"]
     assert (ROOT / "docs" / "events.md").read_text("utf-8") == render(), "run `make docs`"
+
+
+def test_the_schema_of_a_recording_is_what_the_types_say() -> None:
+    schema = runpy.run_path(str(ROOT / "docs" / "generate.py"))["schema"]
+    assert (ROOT / "docs" / "recording.schema.json").read_text("utf-8") == schema(), (
+        "run `make docs`"
+    )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "recordings").glob("*.jsonl")))
+def test_each_line_of_a_real_recording_fits_the_schema(path: Path) -> None:
+    schema = json.loads((ROOT / "docs" / "recording.schema.json").read_text("utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for line in lines:
+        validator.validate(line)
+    assert not validator.is_valid({**lines[1], "seq": 0})
+    assert not validator.is_valid({**lines[1], "kind": "sung"})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
