@@ -5,10 +5,8 @@ in the middle of an answer starts on a fresh line, and that line break goes to s
 a program reads from standard output is the same with and without a terminal.
 """
 
-import unicodedata
-
 from sinks.notices import Notice, Sign
-from sinks.terminal_text import harmless, one_line
+from sinks.terminal_text import cells, fit, harmless, one_line
 from sinks.writer import Piece, Stream
 
 _COLOURS: dict[Sign, str] = {">": "36", "<": "32", "=": "2", "·": "2", "!": "31", "?": "33"}
@@ -65,11 +63,11 @@ class Screen:
             return
         if not self._progress_cells:
             self._start_line()
-        line = _fit(f"{notice.sign} {one_line(notice.text)}", max(1, width - 1))
-        cells = _cells(line)
-        rest = " " * (self._progress_cells - cells)
+        line = fit(f"{notice.sign} {one_line(notice.text)}", max(1, width - 1))
+        shown = cells(line)
+        rest = " " * (self._progress_cells - shown)
         self._put(self._err, f"\r{self._coloured(notice.sign, line)}{rest}")
-        self._progress_cells = max(cells, 1)
+        self._progress_cells = max(shown, 1)
 
     def finish(self) -> None:
         """Leave the cursor at the start of a line, whatever stands there."""
@@ -97,23 +95,3 @@ class Screen:
         if self._progress_cells:
             self._put(self._err, "\n")
             self._progress_cells = 0
-
-
-def _cell(char: str) -> int:
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def _cells(text: str) -> int:
-    return sum(map(_cell, text))
-
-
-def _fit(text: str, cells: int) -> str:
-    """The beginning of `text` that takes no more than so many cells."""
-    used = 0
-    for at, char in enumerate(text):
-        used += _cell(char)
-        if used > cells:
-            return text[:at]
-    return text

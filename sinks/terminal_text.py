@@ -13,6 +13,7 @@ doubled: this is for reading, and the recording has the exact text.
 """
 
 import re
+import unicodedata
 
 _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"
@@ -42,6 +43,21 @@ def clip(text: str, limit: int) -> str:
     return f"{text[:limit]}… {_size(text[limit:])} more"
 
 
+def cells(text: str) -> int:
+    """How wide a terminal shows a text."""
+    return len(text) if text.isascii() else sum(map(_cell, text))
+
+
+def fit(text: str, room: int) -> str:
+    """The beginning of a text that takes no more than so many cells."""
+    used = 0
+    for at, char in enumerate(text):
+        used += _cell(char)
+        if used > room:
+            return text[:at]
+    return text
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x100:  # noqa: PLR2004  two hex digits are enough
@@ -54,3 +70,9 @@ def _size(text: str) -> str:
     if size < _KB:
         return f"{size} B"
     return f"{size / _KB:.1f} KB" if size < _MB else f"{size / _MB:.1f} MB"
+
+
+def _cell(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -19,16 +19,20 @@ def is_same(one: Item, other: Item) -> bool:
     return one == other or (type(one) is type(other) and to_json(one) == to_json(other))
 
 
-def describe(recorded: Item | None, now: Item | None) -> str:
-    """Where two items differ, a line for each place; None stands for an item that is not there."""
-    if recorded is None or now is None:
-        lines = [f"recorded: {_line(recorded)}", f"now:      {_line(now)}"]
-        return "\n".join(lines)
-    old, new = to_json(recorded), to_json(now)
-    if old["kind"] != new["kind"]:
-        return f"recorded: {_line(recorded)}\nnow:      {_line(now)}"
-    found = list(_differences(old, new, ""))
-    lines = [f"{path}: recorded {_shown(a)}, now {_shown(b)}" for path, a, b in found[:_SHOWN]]
+def describe(
+    one: Item | None, other: Item | None, names: tuple[str, str] = ("recorded", "now")
+) -> str:
+    """Where two items differ, a line for each place; None stands for an item that is not there.
+
+    `names` are what the two are called.
+    """
+    this, that = names
+    if one is None or other is None or to_json(one)["kind"] != to_json(other)["kind"]:
+        width = max(map(len, names)) + 1
+        rows = ((this, one), (that, other))
+        return "\n".join(f"{f'{name}:':<{width}} {_line(item)}" for name, item in rows)
+    found = list(_differences(to_json(one), to_json(other), ""))
+    lines = [f"{path}: {this} {_shown(a)}, {that} {_shown(b)}" for path, a, b in found[:_SHOWN]]
     more = [f"and {len(found) - _SHOWN} more places"] if len(found) > _SHOWN else []
     return "\n".join([*lines, *more])
 

@@ -33,7 +33,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     """Where two runs part: the entries as recorded, None where there is none, and what differs.
 
     `before` are the last entries of the first run that mean the same in both; `text` is as
-    `difference.describe` writes it, of the meanings, the first run being the one that is recorded.
+    `difference.describe` writes it, of the meanings; the first run is A, the other one B.
     """
 
     lane: str
@@ -109,7 +109,7 @@ def _divergence(mine: Meaning | None, theirs: Meaning | None, before: list[Meani
         lane=meaning.lane,
         one=_entry(mine),
         other=_entry(theirs),
-        text=describe(_item(mine), _item(theirs)),
+        text=describe(_item(mine), _item(theirs), ("in A", "in B")),
         before=tuple(each.entry for each in before),
     )
 

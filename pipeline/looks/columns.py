@@ -1,8 +1,6 @@
 """Lays text out in columns for a terminal: a label, what is said, and a time at the right."""
 
-import unicodedata
-
-from sinks.terminal_text import harmless
+from sinks.terminal_text import cells, fit, harmless
 
 LABEL = 9
 _MIN_WIDTH = 40
@@ -49,28 +47,13 @@ class Sheet:
         return f"\x1b[{code}m{text}\x1b[0m"
 
 
-def cells(text: str) -> int:
-    """How wide a terminal shows a text."""
-    return len(text) if text.isascii() else sum(map(_cell, text))
-
-
-def fit(text: str, room: int) -> str:
-    """The beginning of a text that takes no more than so many cells."""
-    used = 0
-    for at, char in enumerate(text):
-        used += _cell(char)
-        if used > room:
-            return text[:at]
-    return text
-
-
 def wrap(text: str, first: int, rest: int) -> list[str]:
     """Lines of at most `first` cells, then of at most `rest`; broken at spaces where there are."""
     lines: list[str] = []
     room = first
     for part in text.split("\n"):
         line = part
-        while len(line) > room or cells(line) > room:
+        while cells(line) > room:
             head = fit(line, room) or line[0]
             at = head.rstrip().rfind(" ") if line[len(head)] != " " else len(head)
             cut = at if head[: max(at, 0)].strip() else len(head)
@@ -80,9 +63,3 @@ def wrap(text: str, first: int, rest: int) -> list[str]:
         lines.append(line.rstrip())
         room = rest
     return lines
-
-
-def _cell(char: str) -> int:
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

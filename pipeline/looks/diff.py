@@ -53,8 +53,8 @@ def _parting(a: RecordedRun, b: RecordedRun, same: int, found: Divergence) -> li
         lines += [f"  {_line(entry)}" for entry in found.before]
     lines += [
         "",
-        f"recorded is A, {_place(a, found.one)}",
-        f"now is B, {_place(b, found.other)}",
+        f"A: {_place(a, found.one)}",
+        f"B: {_place(b, found.other)}",
         "",
     ]
     lines += [f"  {line}" for line in found.text.split("\n")]

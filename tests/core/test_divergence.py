@@ -173,38 +173,38 @@ def test_tools_may_come_up_in_any_order() -> None:
     [
         (
             PromptSubmitted(text="add a=1"), PromptSubmitted(text="add a=2"), "prompts",
-            'text: recorded "add a=1", now "add a=2"',
+            'text: in A "add a=1", in B "add a=2"',
         ),
         (
             finished(1, use("t1", "add", a=1)), finished(1, use("t2", "add", a=2)), "conversation",
-            "content[0].input.a: recorded 1, now 2",
+            "content[0].input.a: in A 1, in B 2",
         ),
         (
             answered("call:c1", {"content": [text_block("5")]}),
             answered("call:c1", {"content": [text_block("6")]}), "call c1",
-            'data.result.content[0].text: recorded "5", now "6"',
+            'data.result.content[0].text: in A "5", in B "6"',
         ),
         (
             called("c1", "s", "add", a=1)[0], called("c1", "s", "add", a=2)[0], "call c1",
-            "arguments.a: recorded 1, now 2",
+            "arguments.a: in A 1, in B 2",
         ),
         (
             Post(server="s", url="u", id="call:c1~2", message={"x": 1}),
             Post(server="s", url="v", id="call:c1~2", message={"x": 2}), "call c1",
-            "message.x: recorded 1, now 2",
+            "message.x: in A 1, in B 2",
         ),
         (
             posted("call:c1", 500), posted("call:c1", 404), "call c1",
-            "status: recorded 500, now 404",
+            "status: in A 500, in B 404",
         ),
         (
             StreamLost(server="s", reason="x", retry_in=1.0), StreamLost(server="s", reason="x"),
-            "server s", "retry_in: recorded 0.0, now nothing",
+            "server s", "retry_in: in A 0.0, in B nothing",
         ),
         (
             FrameReceived(server="s", event="message", data="not json"),
             FrameReceived(server="s", event="message", data="nor this"), "server s",
-            'data: recorded "not json", now "nor this"',
+            'data: in A "not json", in B "nor this"',
         ),
     ],
 )  # fmt: skip

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.looks.columns import cells, fit, wrap
+from pipeline.looks.columns import wrap
+from sinks.terminal_text import cells, fit
 
 
 @pytest.mark.parametrize(

@@ -40,18 +40,18 @@ def test_the_first_difference_is_told_with_what_led_to_it(tmp_path: Path) -> Non
         '      1  prompt_submitted {"text":"go"}',
         '      2  call_model {"call":"model:1","messages":[],"tools_changed":false}',
         "",
-        f"recorded is A, {a}: event 3",
-        f"now is B, {b}: event 3",
+        f"A: {a}: event 3",
+        f"B: {b}: event 3",
         "",
-        "  content[0].input.n: recorded 1, now 2",
+        "  content[0].input.n: in A 1, in B 2",
     ]
 
 
 def test_an_event_that_is_missing_is_told(tmp_path: Path) -> None:
     b = tmp_path / "b.jsonl"
     found = diff(write(tmp_path / "a.jsonl", script(1)), write(b, script(1)[:1]))
-    assert f"now is B, {b}: which has no such event\n" in found.text
-    assert "  now:      nothing\n" in found.text
+    assert f"B: {b}: which has no such event\n" in found.text
+    assert "  in B: nothing\n" in found.text
 
 
 def test_runs_that_part_at_once_have_nothing_before(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_runs_that_part_at_once_have_nothing_before(tmp_path: Path) -> None:
     other = write(tmp_path / "b", [(0.0, [PromptSubmitted(text="b")])])
     found = diff(one, other)
     assert found.text.startswith(
-        "they differ after 0 events that mean the same, in: prompts\n\nrec"
+        "they differ after 0 events that mean the same, in: prompts\n\nA: "
     )
     assert "before that" not in found.text
     assert "\x1b" not in found.text
@@ -94,7 +94,7 @@ async def test_two_real_runs_that_did_not_are_told_apart(tmp_path: Path) -> None
     await recorded(tmp_path / "a", "add a=2 b=3\n")
     await recorded(tmp_path / "b", "add a=2 b=4\n")
     found = diff(last_run(tmp_path / "a"), last_run(tmp_path / "b"))
-    assert 'text: recorded "add a=2 b=3", now "add a=2 b=4"' in found.text
+    assert 'text: in A "add a=2 b=3", in B "add a=2 b=4"' in found.text
 
 
 def test_a_recording_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
