@@ -96,9 +96,7 @@ class Recorder:
         if self._task is None:
             return
         if self._under_way and self._run is not None:
-            # Nobody waits for the answers any more, neither to this call nor to those behind it.
-            while not self._calls.empty():
-                self._calls.get_nowait()
+            # Nobody waits for the answers any more; a run without a person at it ends with this.
             self._run.interrupt("SIGINT")
         self._calls.put_nowait(InputEnded())
         await asyncio.wait([self._task])

@@ -15,7 +15,7 @@ from mcp.client.sse import sse_client
 
 from pipeline.background import in_background
 from pipeline.cassette import CassetteError, Mode, cassette
-from pipeline.core.events import ModelFinished, RunEnded
+from pipeline.core.events import ModelFinished, PromptCancelled, RunEnded
 from pipeline.mocks.mcp_script import Refusal, read_scripts
 from pipeline.replay import ReplayOptions, replay
 from pipeline.shell.recordings import read_runs
@@ -177,6 +177,8 @@ def test_a_recording_ends_although_a_call_still_runs(real: Real, tmp_path: Path)
     with opened(path, "once", real.url) as tape:
         asyncio.run(leave(tape.url))
     assert len(real.calls) == 1
+    items = [entry.item for entry in read_runs(path)[0].entries()]
+    assert PromptCancelled() in items, "it does not wait for the deadline of the call"
     with opened(path, "none") as tape:
         assert tape.unused == ("hang {}",)
 

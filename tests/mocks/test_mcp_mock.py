@@ -334,3 +334,14 @@ async def test_a_silent_stream_shows_that_it_is_alive(
         http.get(mock.url) as stream,
     ):
         await stream.content.readuntil(b": the mock is alive\n\n")
+
+
+async def test_no_client_can_take_a_character_for_the_end_of_a_line(tmp_path: Path) -> None:
+    """Some split at U+0085, U+2028 and U+2029, against the standard."""
+    answer = {"jsonrpc": "2.0", "id": "call:1", "result": text("a\x85b\u2028c\u2029d")}
+    run = write(tmp_path / "tape.jsonl", ready(), call("call:1", "x"), frame(json.dumps(answer)))
+    async with serve_recording(run) as mock, wire(mock.url) as (client, endpoint):
+        await client.post(endpoint, rpc("tools/call", name="x"))
+        event = await client.event()
+        assert len(event.data.splitlines()) == 1
+        assert json.loads(event.data)["result"] == answer["result"]

@@ -255,6 +255,21 @@ async def test_a_call_that_never_ended_is_no_answer(tmp_path: Path) -> None:
             pass
 
 
+async def test_a_call_after_a_pause_is_matched_by_what_the_user_had_said(tmp_path: Path) -> None:
+    """A recording keeps what is new of a conversation: here nothing that the user said."""
+    paused = {"role": "assistant", "content": [say("wait")]}
+    run = write(
+        tmp_path / "tape.jsonl",
+        asked("m1", HI),
+        finished("m1", say("wait"), stop_reason="pause_turn"),
+        asked("m2", HI, paused, since=1),
+        finished("m2", say("done")),
+    )
+    async with serve_model(run) as mock:
+        answers = [await ask(mock, HI), await ask(mock, HI, paused)]
+    assert [answer.content[0].text for answer in answers] == ["wait", "done"]
+
+
 async def test_tools_that_did_not_change_are_remembered(tmp_path: Path) -> None:
     more = {"role": "user", "content": "more"}
     uses = use("mcp__calc__add", {})
