@@ -33,12 +33,6 @@ def server_names(urls: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def plain_url(url: str) -> str:
-    """The address without user, password, query and fragment: fit for events and the screen."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
 def url_secrets(url: str) -> frozenset[str]:
     """What must not be printed of an address.
 

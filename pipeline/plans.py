@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from importlib import metadata
 
-from config.servers import plain_url
 from config.settings import Settings
 from pipeline.core.plan import Goal, Plan, Price, ServerPlan
+from pipeline.shell.targets import public_url
 
 
 def version() -> str:
@@ -24,7 +24,7 @@ def make_plan(
     return Plan(
         goal=goal,
         servers=tuple(
-            ServerPlan(name=name, url=plain_url(url), dialect=settings.dialect)
+            ServerPlan(name=name, url=public_url(url), dialect=settings.dialect)
             for name, url in servers
         ),
         model=settings.model,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.servers import EMBEDDED, MAX_NAME, plain_url, server_names, url_secrets
+from config.servers import EMBEDDED, MAX_NAME, server_names, url_secrets
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,6 @@ def test_names_are_unique_short_and_safe(urls: list[str]) -> None:
     for name in names:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
         assert len(name) <= MAX_NAME
-
-
-def test_a_plain_url_has_neither_user_nor_query() -> None:
-    url = "https://user:pw@h.example:8443/sse?token=t#f"
-    assert plain_url(url) == "https://h.example:8443/sse"
 
 
 @pytest.mark.parametrize(
