@@ -34,7 +34,7 @@ __all__ = ["run"]
 '''
 _EDITABLE_PLUGIN = '''"""The pytest plugin of an editable install: the checkout's own."""
 
-from pipeline.pytest_plugin import *  # noqa: F403
+from pipeline.pytest_plugin import *  # noqa: F403  all of it is hooks
 '''
 
 

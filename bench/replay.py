@@ -19,12 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.core.codec import Entry, Header, encode_entry, encode_header  # noqa: E402
-from pipeline.core.events import PromptSubmitted, RunStarted  # noqa: E402
-from pipeline.core.plan import Plan, ServerPlan  # noqa: E402
-from pipeline.replay import ReplayOptions, replay  # noqa: E402
-from pipeline.shell.recordings import last_run  # noqa: E402
-from tests.support.play import Core, finished, sse_start, told, use  # noqa: E402
+from pipeline.core.codec import Entry, Header, encode_entry, encode_header  # noqa: E402  needs the path above
+from pipeline.core.events import PromptSubmitted, RunStarted  # noqa: E402  needs the path above
+from pipeline.core.plan import Plan, ServerPlan  # noqa: E402  needs the path above
+from pipeline.replay import ReplayOptions, replay  # noqa: E402  needs the path above
+from pipeline.shell.recordings import last_run  # noqa: E402  needs the path above
+from tests.support.play import Core, finished, sse_start, told, use  # noqa: E402  needs the path above
 
 EVENTS = 100_000
 RUNS = 5

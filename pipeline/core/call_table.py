@@ -36,7 +36,8 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def wire_id(self) -> str:
         """The id of its latest message: never used before, also when the call is sent again."""
-        return f"{PREFIX}{self.id}" if self.sends < 2 else f"{PREFIX}{self.id}~{self.sends}"  # noqa: PLR2004
+        is_first = self.sends <= 1
+        return f"{PREFIX}{self.id}" if is_first else f"{PREFIX}{self.id}~{self.sends}"
 
 
 class Calls(msgspec.Struct, frozen=True):

@@ -203,7 +203,7 @@ class ClaudeModel:
 
     def _explain_sdk(self, exc: Exception, deadline: ModelDeadline) -> Failure:
         import anthropic  # noqa: PLC0415  imported already, by the client that failed
-        import httpx2  # noqa: PLC0415
+        import httpx2  # noqa: PLC0415  heavy: with the SDK
 
         match exc:
             case anthropic.APIStatusError():

@@ -185,7 +185,7 @@ def is_header_safe(event_id: str) -> bool:
     """
     if not 0 < len(event_id.encode()) <= LONGEST_ID:
         return False
-    return not any(ord(sign) < 0x20 or 0x7F <= ord(sign) < 0xA0 for sign in event_id)  # noqa: PLR2004
+    return not any(ord(sign) < 0x20 or 0x7F <= ord(sign) < 0xA0 for sign in event_id)  # noqa: PLR2004  control characters
 
 
 async def _refusal(

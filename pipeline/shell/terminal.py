@@ -81,7 +81,7 @@ class TerminalReader:
 
     def _open(self) -> "PromptSession[str]":
         from prompt_toolkit import PromptSession  # noqa: PLC0415  (0.15 s, only for a terminal)
-        from prompt_toolkit.completion import WordCompleter  # noqa: PLC0415
+        from prompt_toolkit.completion import WordCompleter  # noqa: PLC0415  for terminals only
         from prompt_toolkit.history import InMemoryHistory  # noqa: PLC0415
 
         return PromptSession(
