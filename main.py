@@ -17,11 +17,12 @@ from config.command_line import Shown, UsageError, read_command_line
 from config.streams import open_standard_streams, write
 
 if TYPE_CHECKING:  # heavy: only a real run pays for them
+    from config.mcp_entry import McpEntry
     from config.settings import Settings
     from pipeline.assembly import Run
     from pipeline.core.events import PromptSubmitted, RunEnded
+    from pipeline.core.plan import ServerPlan
     from pipeline.shell.prompts import PromptReader
-    from pipeline.shell.targets import Target
     from sinks.tool_names import ToolNames
 
 USAGE, FAILED = 2, 1
@@ -58,10 +59,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from config.variables import claude_variables, read_dotenv
 
     # Claude's SDK reads its variables itself, but knows nothing of the file `.env`.
-    claude = claude_variables(environ, read_dotenv(_DOTENV))
-    os.environ.update(claude)
-    keys = {value for name, value in claude.items() if not name.endswith("URL")}
-    start_logging(settings.logs_from, settings.secrets() | keys)
+    os.environ.update(claude_variables(environ, read_dotenv(_DOTENV)))
+    start_logging(settings.logs_from, settings.secrets())
     for notice in settings.notices:
         write(sys.stderr, f"! {notice}\n")
     try:
@@ -119,13 +118,14 @@ async def _serve_until_cancelled(settings: "Settings") -> None:
 
 async def _client(settings: "Settings") -> int:
     from pipeline.runtime import CoreFaultError, ShutdownError
+    from pipeline.servers import ServersError
     from pipeline.shell.recordings import RecordingError
     from sinks.base import SinkError
 
     async with AsyncExitStack() as stack:
         try:
             return await _run_client(settings, stack)
-        except (RecordingError, UnfitInputError) as exc:
+        except (RecordingError, ServersError, UnfitInputError) as exc:
             return _failed(settings, USAGE, str(exc))
         except SinkError as exc:
             return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
@@ -134,25 +134,28 @@ async def _client(settings: "Settings") -> int:
 
 
 async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
-    from pipeline.assembly import Run, first_inputs, new_header
+    from pipeline.assembly import Run, first_inputs
     from pipeline.going_on import earlier_run
+    from pipeline.headers import new_header
     from pipeline.plans import goal_of, make_plan
+    from pipeline.servers import connect, server_plan
     from sinks.tool_names import ToolNames
 
     goes_on = settings.command in ("resume", "fork")
-    earlier = earlier_run(settings, new_header()) if goes_on else None
+    earlier = earlier_run(settings, new_header(settings)) if goes_on else None
     known = () if earlier is None else earlier.plan.servers
-    servers = await _servers(settings, [(s.name, s.url) for s in known], stack)
+    entries = await _servers(settings, () if settings.servers else known, stack)
     goal = goal_of(settings, None if earlier is None else earlier.plan.goal)
     is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
     if is_interactive and settings.model == "direct" and not settings.quiet:
         write(sys.stderr, _DIRECT)
+    servers = [server_plan(entry, settings) for entry in entries]
     plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
     names = ToolNames()
     client = Run(
         settings,
         plan,
-        _targets(settings, servers),
+        [connect(entry, settings) for entry in entries],
         prompts=_prompts(stack, names if is_interactive else None) if goal == "chat" else None,
         also=[names],
         earlier=earlier,
@@ -167,23 +170,15 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     return FAILED if code == 0 and client.untold else code
 
 
-def _targets(settings: "Settings", servers: Sequence[tuple[str, str]]) -> "list[Target]":
-    from pipeline.shell.targets import make_target
-
-    key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    extra = {header.name: header.value.get_secret_value() for header in settings.headers}
-    header = settings.api_key_header
-    try:
-        return [
-            make_target(name, url, api_key=key, api_key_header=header, extra_headers=extra)
-            for name, url in servers
-        ]
-    except ValueError as exc:
-        raise UnfitInputError(f"a server cannot be asked: {exc}") from exc
-
-
 async def _read(settings: "Settings") -> int:
-    from pipeline.reading import diff_files, lint_file, replay_file, show_file
+    from pipeline.reading import (
+        diff_files,
+        lint_file,
+        migrate_file,
+        redact_file,
+        replay_file,
+        show_file,
+    )
     from pipeline.shell.recordings import RecordingError
     from sinks.base import SinkError
 
@@ -195,6 +190,10 @@ async def _read(settings: "Settings") -> int:
                 return diff_files(settings)
             case "lint":
                 return lint_file(settings)
+            case "migrate":
+                return migrate_file(settings)
+            case "redact":
+                return redact_file(settings)
             case _:
                 return await replay_file(settings)
     except (RecordingError, SinkError) as exc:
@@ -202,17 +201,19 @@ async def _read(settings: "Settings") -> int:
 
 
 async def _servers(
-    settings: "Settings", known: Sequence[tuple[str, str]], stack: AsyncExitStack
-) -> Sequence[tuple[str, str]]:
-    """Names and URLs: those of the settings, else those `known`, else the server that is inside."""
-    from config.servers import EMBEDDED, server_names
+    settings: "Settings", known: "Sequence[ServerPlan]", stack: AsyncExitStack
+) -> "Sequence[McpEntry]":
+    """Those of the settings and configurations, else the one that is inside."""
+    from config.mcp_entry import McpEntry
+    from config.servers import EMBEDDED
+    from pipeline.servers import choose, configured
 
-    if settings.servers:
-        names = server_names(settings.servers)
-        return list(zip(names, settings.servers, strict=True))
-    others = [(name, url) for name, url in known if name != EMBEDDED]
-    if known and len(others) == len(known):
-        return others
+    entries = configured(settings, os.environ, Path.cwd())
+    for notice in (words for entry in entries for words in entry.notices):
+        write(sys.stderr, f"! {notice}\n")
+    chosen = choose(settings, entries, known, allow=_may_start)
+    if chosen and not any(plan.name == EMBEDDED for plan in known):
+        return chosen
     from server.options import ServerOptions
     from server.run import ServerStartError, serve
 
@@ -222,7 +223,20 @@ async def _servers(
         running = await stack.enter_async_context(serve(options))
     except ServerStartError as exc:
         raise UnfitInputError(str(exc)) from exc
-    return [*others, (EMBEDDED, running.url)]
+    return [*chosen, McpEntry(EMBEDDED, url=running.url)]
+
+
+def _may_start(entries: "Sequence[McpEntry]") -> bool:
+    """Ask before a file that happens to lie here starts programs; without a terminal, no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    import shlex
+
+    for entry in entries:
+        words = " ".join(shlex.quote(word) for word in (entry.command, *entry.args))
+        write(sys.stderr, f"? {entry.source} starts {entry.name!r}: {words!a}\n")
+    write(sys.stderr, "  start it? [y/N] ")
+    return input().strip().lower() in ("y", "yes")
 
 
 async def _context(settings: "Settings") -> "PromptSubmitted | None":
@@ -296,7 +310,8 @@ def _log_line(line: str) -> None:
     write(sys.stderr, f"{line}\n")
 
 
-_COMMANDS = {"serve": _serve, "replay": _read, "show": _read, "diff": _read, "lint": _read}
+_READERS = ("replay", "show", "diff", "lint", "migrate", "redact")
+_COMMANDS = {"serve": _serve} | dict.fromkeys(_READERS, _read)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from config.variables import (
     VARIABLES,
     VariablesSource,
     check_variables,
+    claude_secrets,
     claude_variables,
     odd_variables,
     read_dotenv,
@@ -27,10 +28,20 @@ from config.variables import (
 __all__ = ["Shown", "UsageError", "read_command_line"]
 
 CLAUDE = "claude-sonnet-5-5"
+_SHORTEST_SECRET = 4
 
 
 _FILES: Mapping[Command, int] = MappingProxyType(
-    {"replay": 1, "resume": 1, "fork": 1, "show": 1, "diff": 2, "lint": 1}
+    {
+        "replay": 1,
+        "resume": 1,
+        "fork": 1,
+        "show": 1,
+        "diff": 2,
+        "lint": 1,
+        "migrate": 1,
+        "redact": 1,
+    }
 )
 
 
@@ -67,6 +78,8 @@ def read_command_line(
         **_call(command, words),
         "command": command,
         "notices": odd_variables(environ, file),
+        "claude_secrets": claude_secrets(environ, file),
+        "named_secrets": _named(scanned.values.get("secret_env", ()), {**file, **environ}),
     }
     given = _Given(scanned.spelled, environ, file, dotenv)
     try:
@@ -182,6 +195,22 @@ def _files(command: Command, words: Sequence[str]) -> dict[str, Any]:
     return {"files": tuple(words)}
 
 
+def _named(names: str | bool | tuple[str, ...], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the variables of `--secret-env`."""
+    found: list[str] = []
+    for name in names if isinstance(names, tuple) else ():
+        value = variables.get(name, "")
+        if not value:
+            raise UsageError(f"--secret-env: the variable {shown(name)} is not set, or empty")
+        if len(value) < _SHORTEST_SECRET:
+            raise UsageError(
+                f"--secret-env: {shown(name)} holds {len(value)} characters, expected "
+                f"{_SHORTEST_SECRET} or more: a shorter word stands in many places"
+            )
+        found.append(value)
+    return tuple(found)
+
+
 def _check_object(text: str) -> None:
     try:
         json.loads(text)
@@ -248,6 +277,10 @@ def _check_together(settings: Settings, given: _Given) -> None:
             )
     if settings.command == "fork" and settings.at is None:
         raise UsageError("fork needs --at N, the event after which to go another way")
+    if settings.command in ("migrate", "redact") and not settings.out:
+        raise UsageError(
+            f"{settings.command} needs --out PATH, the new file; the old one stays as it is"
+        )
     is_priced = settings.model_price is not None or settings.command != "chat"
     if settings.max_budget_usd is not None and not is_priced:
         raise UsageError(

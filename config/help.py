@@ -32,6 +32,8 @@ COMMANDS: dict[Command, CommandHelp] = {
     "show": CommandHelp("show FILE", "read a recording as a person wants to"),
     "diff": CommandHelp("diff FILE FILE", "the first event in which two recordings differ"),
     "lint": CommandHelp("lint FILE", "find secrets, gaps and loose ends in a recording"),
+    "migrate": CommandHelp("migrate FILE --out NEW", "write an old recording in today's format"),
+    "redact": CommandHelp("redact FILE --out NEW", "write a recording without its secrets"),
 }
 """Every command. `chat` is the one without a word."""
 

@@ -6,6 +6,7 @@ table, so it is one file, though longer than files are here.
 """
 
 import shlex
+from collections.abc import Set
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -25,10 +26,21 @@ from config.options import (
 )
 from config.prices import Price, price_of
 from config.servers import url_secrets
-from config.values import HeaderWish, SinkWish
+from config.values import FaultWish, HeaderWish, SinkWish
 
 Command: TypeAlias = Literal[
-    "chat", "tools", "call", "serve", "replay", "resume", "fork", "show", "diff", "lint"
+    "chat",
+    "tools",
+    "call",
+    "serve",
+    "replay",
+    "resume",
+    "fork",
+    "show",
+    "diff",
+    "lint",
+    "migrate",
+    "redact",
 ]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -67,19 +79,33 @@ class Settings(BaseSettings):
     call_arguments: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    claude_secrets: tuple[SecretStr, ...] = ()
+    named_secrets: tuple[SecretStr, ...] = ()
+    """The values of the variables in `secret_env`, in their order."""
 
     servers: Annotated[
         tuple[str, ...],
         BeforeValidator(values.read_servers),
-        Flag(_SERVERS, "URL", "--server", variable="MCP_SERVER_URL", is_repeatable=True),
+        Flag(_SERVERS, "URL|NAME", "--server", variable="MCP_SERVER_URL", is_repeatable=True),
     ] = Field(
         default=(),
         repr=False,
-        description="the event stream of a server; without one, a small server starts inside",
+        description="a server: its address, or its name in a configuration; without one, all that "
+        "are configured, else a small server starts inside",
     )
-    dialect: Annotated[Literal["auto", "seed", "sse"], Flag(_SERVERS, "auto|seed|sse")] = Field(
-        default="auto", description="what the servers speak"
+    mcp_config: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_configs),
+        Flag(_SERVERS, "FILE|JSON", is_repeatable=True),
+    ] = Field(
+        default=(),
+        repr=False,
+        description="servers as other clients write them (mcpServers); without it, .mcp.json",
     )
+    dialect: Annotated[
+        Literal["auto", "seed", "sse", "http", "stdio"],
+        Flag(_SERVERS, "auto|seed|sse|http|stdio"),
+    ] = Field(default="auto", description="what the servers speak; found out if not told")
     headers: Annotated[
         tuple[HeaderWish, ...],
         BeforeValidator(values.read_headers),
@@ -142,6 +168,10 @@ class Settings(BaseSettings):
         default=False, description="call: exit with 0 when the tool answers with an error"
     )
 
+    redact: Annotated[Literal["known", "off"], Flag(_RECORDINGS, "known|off")] = Field(
+        default="known",
+        description="known: a key of this run that comes back is [redacted:known:1] everywhere",
+    )
     check: Annotated[bool, Flag(_RECORDINGS, variable=None, commands=("replay",))] = Field(
         default=False, description="replay: compare each event; exit with 6 at a difference"
     )
@@ -153,12 +183,32 @@ class Settings(BaseSettings):
         BeforeValidator(values.read_speed),
         Flag(_RECORDINGS, "N|max", variable=None, commands=("replay",), default="max"),
     ] = Field(default=None, gt=0, description="replay: 1 keeps the pace of the run")
+    fault: Annotated[
+        tuple[FaultWish, ...],
+        BeforeValidator(values.read_faults),
+        Flag(_RECORDINGS, "KIND@N", variable=None, is_repeatable=True, commands=("replay",)),
+    ] = Field(
+        default=(),
+        description="replay: what if: drop, delay:SECONDS, 500, 404, duplicate, silence at event N",
+    )
     at: Annotated[int | None, Flag(_RECORDINGS, "N", variable=None, commands=("fork",))] = Field(
         default=None, ge=1, description="fork: go another way after event N"
     )
     html: Annotated[str, Flag(_RECORDINGS, "PATH", variable=None, commands=("show",))] = Field(
         default="", description="show: write one page to look at in a browser"
     )
+    out: Annotated[
+        str, Flag(_RECORDINGS, "PATH", variable=None, commands=("migrate", "redact"))
+    ] = Field(default="", description="migrate, redact: the new file")
+    secret_env: Annotated[
+        tuple[str, ...],
+        Flag(_RECORDINGS, "NAME", variable=None, is_repeatable=True, commands=("redact",)),
+    ] = Field(default=(), description="redact: what this variable holds is a secret, too")
+    pattern: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_patterns),
+        Flag(_RECORDINGS, "REGEX", variable=None, is_repeatable=True, commands=("redact",)),
+    ] = Field(default=(), repr=False, description="redact: what this matches is a secret, too")
 
     start_timeout: _Seconds = _seconds(
         30.0, "seconds until all servers are ready, then without the others"
@@ -315,14 +365,13 @@ class Settings(BaseSettings):
             return self.call_arguments[0]
         return shlex.join(self.call_arguments)
 
-    def secrets(self) -> frozenset[str]:
-        """All values that must never be shown, for `logs.redact`."""
-        found = {header.value.get_secret_value() for header in self.headers}
-        found |= {value.rpartition(" ")[2] for value in found}  # the token of `Bearer token`
-        if self.api_key is not None:
-            found.add(self.api_key.get_secret_value())
-        if self.webhook_secret is not None:
-            found.add(self.webhook_secret.get_secret_value())
+    def secrets(self) -> Set[str]:
+        """All values that must never be shown; the same settings give them in the same order."""
+        single = [self.api_key, self.webhook_secret, *self.claude_secrets]
+        found = [secret.get_secret_value() for secret in single if secret is not None]
+        for header in self.headers:
+            value = header.value.get_secret_value()
+            found += [value, value.rpartition(" ")[2]]  # the token of `Bearer token`
         for url in (*self.servers, *(s.target for s in self.sinks if s.kind == "webhook")):
-            found |= url_secrets(url)
-        return frozenset(found)
+            found += sorted(url_secrets(url))
+        return dict.fromkeys(found).keys()

@@ -16,10 +16,18 @@ from config.options import Options
 from config.prices import Price
 
 SinkKind = Literal["console", "jsonl", "webhook"]
+FaultKind = Literal["drop", "delay", "500", "404", "duplicate", "silence"]
 A = TypeVar("A")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
+_LONGEST_PATTERN = 1000
+_FAULT = re.compile(
+    r"(?P<kind>drop|500|404|duplicate|silence|delay(?=:))(?::(?P<seconds>\d{1,6}(?:\.\d{1,3})?))?"
+    r"@(?P<at>[1-9]\d{0,11})",
+    re.ASCII,
+)
+_SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _UNFIT_FOR_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 
@@ -37,14 +45,31 @@ class HeaderWish(Options):
     value: SecretStr
 
 
+class FaultWish(Options):
+    """A bend of a recording at event `at`; only `delay` has `seconds`. `str()`: how it is said."""
+
+    kind: FaultKind
+    at: int
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        seconds = f":{self.seconds:.9g}" if self.kind == "delay" else ""
+        return f"{self.kind}{seconds}@{self.at}"
+
+
 def read_sinks(words: object) -> object:
     """A list of sinks, no two the same."""
     return _read_each(words, _sink, "the same sink")
 
 
 def read_servers(words: object) -> object:
-    """A list of addresses of event streams, no two the same."""
+    """A list of servers, each an address or the name of a configured one, no two the same."""
     return _read_each(words, _server, "the same server")
+
+
+def read_configs(words: object) -> object:
+    """A list of files or JSON texts; a text has commas, so it is never split at them."""
+    return (words,) if isinstance(words, str) else words
 
 
 def read_headers(words: object) -> object:
@@ -56,6 +81,16 @@ def read_globs(words: object) -> object:
     """A list of patterns, each word being one or several with commas between."""
     parts = [part for word in _items(words) for part in str(word).split(",")]
     return _read_each(parts, _glob)
+
+
+def read_faults(words: object) -> object:
+    """A list of faults, `KIND@N` or `delay:SECONDS@N`, no two the same."""
+    return _read_each(words, _fault, "the same fault")
+
+
+def read_patterns(words: object) -> object:
+    """A list of regular expressions; none is quoted in an error, for it may hold a secret."""
+    return _read_each(words, _pattern)
 
 
 def _sink(word: str) -> SinkWish:
@@ -81,7 +116,8 @@ def _sink(word: str) -> SinkWish:
 
 
 def _server(word: str) -> str:
-    http_url(word, "the server")
+    if _SERVER_NAME.fullmatch(word) is None:
+        http_url(word, "the server")
     return word
 
 
@@ -185,6 +221,31 @@ def _start(text: str) -> str:
 def _harmless(reason: str) -> str:
     """What `urlsplit` says, without the piece of the address that it quotes."""
     return re.split("[:']", reason)[0].strip()
+
+
+def _fault(word: str) -> FaultWish:
+    found = _FAULT.fullmatch(word)
+    if found is None or (found["seconds"] is not None) != (found["kind"] == "delay"):
+        raise ValueError(
+            f"found {shown(word)}, expected drop@N, delay:SECONDS@N, 500@N, 404@N, duplicate@N or "
+            "silence@N, N being the number of an event"
+        )
+    return FaultWish.model_validate(
+        {"kind": found["kind"], "at": int(found["at"]), "seconds": float(found["seconds"] or 0)}
+    )
+
+
+def _pattern(word: str) -> str:
+    if len(word) > _LONGEST_PATTERN:
+        raise ValueError(
+            f"found a pattern of {len(word)} characters, expected {_LONGEST_PATTERN} at most"
+        )
+    try:
+        re.compile(word)
+    except (re.error, RecursionError, OverflowError) as exc:
+        reason = exc.msg if isinstance(exc, re.error) else "it is too large"
+        raise ValueError(f"found no regular expression as Python has them: {reason}") from None
+    return word
 
 
 def read_speed(word: object) -> object:

@@ -1,6 +1,7 @@
 """Settings from variables: those of the environment, and those of a `.env` file."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,9 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from config.flags import Flag, UsageError, Variable, is_text, shown
+from config.servers import url_secrets
 from config.settings import Settings
 
 PREFIX = "RXMCP_"
+_BASE_URL, _HEADERS = "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS"
 CLAUDE_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 """Read by Claude's SDK. One of them set means that there is a model to talk to."""
 
@@ -96,6 +99,16 @@ def claude_variables(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> d
     """
     found = {name: environ.get(name) or dotenv.get(name, "") for name in CLAUDE_VARIABLES}
     return {name: value for name, value in found.items() if value}
+
+
+def claude_secrets(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[str, ...]:
+    """What must never be shown of that: keys, what the URL holds, and the values of headers."""
+    known = claude_variables(environ, dotenv)
+    found = [value for name, value in known.items() if name != _BASE_URL]
+    with suppress(ValueError):  # Claude's SDK will say that this is no URL
+        found += sorted(url_secrets(known.get(_BASE_URL, "")))
+    lines = environ.get(_HEADERS, "").splitlines()
+    return (*found, *(value.strip() for _, _, value in (line.partition(":") for line in lines)))
 
 
 def check_variables(variables: Mapping[str, str]) -> None:

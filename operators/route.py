@@ -21,12 +21,16 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 def route(
-    targets: Mapping[str, Callable[[Item], bool]], *, now: Callable[[], str], first_seq: int = 1
+    targets: Mapping[str, Callable[[Item], bool]],
+    *,
+    now: Callable[[], str],
+    first_seq: int = 1,
+    session: str = "",
 ) -> Callable[[Observable[Passing]], Observable[Parcel]]:
     """Number the items without gaps, from `first_seq` in every subscription, and address them.
 
     `targets` maps a name to "is this item for you?" and is read when somebody subscribes. `now()`
-    is called once per item and gives `Entry.at`: RFC 3339, UTC, µs.
+    is called once per item and gives `Entry.at`: RFC 3339, UTC, µs. Each entry names the `session`.
 
     Ends the stream with the exception of a predicate or of `now`, and with `TypeError` when an item
     arrives that only travels between two stages (`events.Internal`): such a one must never be
@@ -47,7 +51,9 @@ def route(
             def on_next(item: Passing) -> None:
                 nonlocal seq
                 try:
-                    parcel = _address(item, seq, now, predicates)
+                    entry = Entry(seq, now(), _recordable(item), session)
+                    to = tuple(name for name, wants in predicates if wants(entry.item))
+                    parcel = Parcel(entry, to)
                 except Exception as exc:  # noqa: BLE001  any fault in here ends the stream
                     observer.on_error(exc)
                     return
@@ -63,16 +69,10 @@ def route(
     return operator
 
 
-def _address(
-    item: Passing,
-    seq: int,
-    now: Callable[[], str],
-    predicates: tuple[tuple[str, Callable[[Item], bool]], ...],
-) -> Parcel:
+def _recordable(item: Passing) -> Item:
     if isinstance(item, Internal):
         raise TypeError(
             f"{type(item).__name__} only travels between two stages and must not reach route:"
             " put the stage that takes it in front of route"
         )
-    to = tuple(name for name, wants in predicates if wants(item))
-    return Parcel(Entry(seq, now(), item), to)
+    return item

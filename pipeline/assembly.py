@@ -3,69 +3,50 @@
 The only place that knows all the parts. It decides nothing about a session: that is the core's.
 """
 
-import random
-import secrets
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from functools import partial
 
 from loguru import logger
-from reactivex import Observable
+from msgspec.structs import replace
 
 from config.settings import Settings
-from operators.fail_when import fail_when
-from operators.heartbeat import heartbeat
-from operators.retry_with_backoff import retry_with_backoff
-from pipeline.core.codec import Entry, Header
+from pipeline.core.codec import Entry
 from pipeline.core.events import (
     CallSubmitted,
     Input,
     InputEnded,
     PromptCancelled,
     PromptSubmitted,
+    QuestionAnswered,
     RunEnded,
     RunResumed,
     RunStarted,
     SinkFailed,
-    StreamLost,
 )
 from pipeline.core.plan import Plan
 from pipeline.going_on import Earlier, without_recordings
 from pipeline.graph import stages
+from pipeline.guards import make_guard
+from pipeline.headers import new_header, now
+from pipeline.links import Links, Server
 from pipeline.mailbox import Mailbox
 from pipeline.outputs import make_sinks
-from pipeline.plans import version
 from pipeline.replay import ReplayOptions, Tape
 from pipeline.runtime import EFFECTS, Runtime, is_command
-from pipeline.shell import streams
 from pipeline.shell.claude import ClaudeModel
 from pipeline.shell.coroutine import Spawn
 from pipeline.shell.direct import DirectModel
+from pipeline.shell.doors import DoorIn, DoorOut
 from pipeline.shell.effects import Effects, Prompts
 from pipeline.shell.http import make_post_session, make_stream_session
-from pipeline.shell.http_post import Outbox
-from pipeline.shell.http_sse import StreamItem
 from pipeline.shell.models import Model, Models
-from pipeline.shell.streams import Seams, Streams
-from pipeline.shell.targets import Target
+from pipeline.shell.streams import Streams
 from pipeline.shell.timers import Timers
 from sinks.base import Sink, SinkActor
 from sinks.jsonl import JsonlSink
 
 _SHUTDOWN = 10.0  # seconds for the sinks to write what they have
-
-
-def new_header(plan: Plan | None = None) -> Header:
-    """The header of a recording that begins now."""
-    plan = Plan() if plan is None else plan
-    return Header(rxmcp=version(), session=secrets.token_hex(8), at=now(), plan=plan)
-
-
-def now() -> str:
-    """RFC 3339, UTC, microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Run:
@@ -75,30 +56,33 @@ class Run:
         self,
         settings: Settings,
         plan: Plan,
-        targets: Sequence[Target],
+        targets: Sequence[Server],
         *,
         prompts: Prompts | None,
         also: Sequence[Sink] = (),
         earlier: Earlier | None = None,
     ) -> None:
         self._settings = settings
-        self._plan = plan
         self._targets = targets
         self._prompts = prompts
         self._is_interrupted = False
-        self._inbox: Mailbox[Input] = Mailbox(settings.mailbox)
+        self._guard = make_guard(settings, targets)
+        self._inbox: Mailbox[Input] = DoorIn(settings.mailbox, self._guard)
         # A webhook may take `drain` seconds, and then has to say what it could not deliver.
         self._shutdown_timeout = _SHUTDOWN + settings.webhook.drain
         self._earlier = earlier
         self._also = also
-        header = new_header(plan)
+        header = self._guard.header(new_header(settings, plan))
+        self._plan = header.plan
         sinks: list[Sink] = [*also]
         if earlier is None:
             sinks += make_sinks(settings, header, self._tell)
         else:
+            header = replace(header, session=earlier.session)
             sinks += make_sinks(without_recordings(settings), header, self._tell)
             if earlier.into is not None:
                 sinks.append(JsonlSink(earlier.into, None, on_notice=partial(self._tell, "jsonl")))
+        self._session = header.session
         self._sinks = [self._actor(sink) for sink in sinks]
 
     @property
@@ -123,6 +107,11 @@ class Run:
         assert self._prompts is not None, "only a run with prompts asks for one"
         return await self._prompts.read()
 
+    async def ask(self, question: str) -> QuestionAnswered:
+        """What the person answers to a server's question."""
+        assert self._prompts is not None, "only a run with prompts asks"
+        return await self._prompts.ask(question)
+
     async def run(self, *inputs: Input) -> RunEnded:
         """Start with these inputs (after those of an earlier run) and run to the end.
 
@@ -142,7 +131,7 @@ class Run:
                 inbox = _Chained(tape, self._inbox)
                 clock = inbox.now
             runtime = Runtime(
-                stages(plan, targets, now=clock),
+                stages(plan, targets, now=clock, session=self._session),
                 inbox,
                 effects=effects,
                 sinks=self._sinks,
@@ -160,35 +149,11 @@ class Run:
         model = _model(settings)
         stack.push_async_callback(model.close)
 
-        def make_stream(target: Target, seams: Seams) -> Observable[StreamItem | StreamLost]:
-            source = streams.connection(
-                target,
-                http=stream_http,
-                options=settings.stream,
-                spawn=seams.spawn,
-                room=seams.room,
-                now=time.time,
-            )
-            return source.pipe(
-                fail_when(seams.kicks),
-                heartbeat(settings.heartbeat, suspended=seams.suspended),
-                retry_with_backoff(
-                    settings.retry,
-                    is_fatal=streams.is_fatal,
-                    wish=streams.wish,
-                    announce=streams.announce(target.name),
-                    is_healthy=streams.is_healthy,
-                    jitter=random.random,
-                ),
-            )
-
+        links = Links(self._targets, settings, inbox, stream_http=stream_http, post_http=post_http)
         return Effects(
-            Mailbox[Entry](settings.mailbox),
-            streams=Streams(self._targets, make_stream, put=inbox.put, room=inbox.room),
-            outboxes={
-                target.name: Outbox(target, post_http, settings.post, put=inbox.put)
-                for target in self._targets
-            },
+            DoorOut(settings.mailbox, self._guard),
+            streams=Streams(links.make, put=inbox.put, room=inbox.room, on_lost=links.on_lost),
+            senders=links.senders,
             timers=Timers(inbox.put),
             models=partial(_models, model, inbox),
             prompts=None if self._prompts is None else self,

@@ -9,17 +9,21 @@ from pathlib import Path
 import msgspec
 
 from config.settings import Settings
-from pipeline.core.codec import Header, encode_entry, encode_header
+from pipeline.core.codec import FORMAT, Header, encode_entry, encode_header
 from pipeline.core.plan import Plan
 from pipeline.shell.recordings import RecordedRun, RecordingError, last_run
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """What a run goes on from: its recording up to event `known`; it is written on `into`."""
+    """What a run goes on from: its recording up to event `known`; it is written on `into`.
+
+    `session` is the id of the run from now on: a resumed one keeps its own, a fork has another.
+    """
 
     run: RecordedRun
     known: int
     into: Path | None
+    session: str
 
     @property
     def plan(self) -> Plan:
@@ -39,7 +43,12 @@ def earlier_run(settings: Settings, header: Header) -> Earlier:
     if settings.command == "resume":
         if targets:
             raise RecordingError(f"a resumed run is recorded in {path.name}: leave out jsonl=…")
-        return Earlier(run, _last_seq(run, None), path)
+        if run.header.format != FORMAT:
+            raise RecordingError(
+                f"found format {run.header.format} in {str(path)!r}, expected {FORMAT}: a resumed "
+                "run writes on in its file; `migrate FILE --out NEW` makes one that can be resumed"
+            )
+        return Earlier(run, _last_seq(run, None), path, run.header.session)
     if len(targets) > 1:
         raise RecordingError("found several sinks jsonl, expected one at most for a fork")
     known = _last_seq(run, settings.at)
@@ -47,7 +56,7 @@ def earlier_run(settings: Settings, header: Header) -> Earlier:
         raise RecordingError(f"{path.name} ends at event {known}, expected {settings.at} or more")
     if targets:
         _copy(run, known, targets[0], header)
-    return Earlier(run, known, targets[0] if targets else None)
+    return Earlier(run, known, targets[0] if targets else None, header.session)
 
 
 def without_recordings(settings: Settings) -> Settings:
@@ -71,7 +80,7 @@ def _copy(run: RecordedRun, known: int, target: Path, header: Header) -> None:
     for entry in run.entries():
         if entry.seq > known:
             break
-        lines.append(encode_entry(entry))
+        lines.append(encode_entry(msgspec.structs.replace(entry, session=header.session)))
     try:
         with target.open("xb") as file:
             target.chmod(0o600)

@@ -17,11 +17,16 @@ Stages: TypeAlias = Callable[[Observable[Passing]], Observable[Parcel]]
 
 
 def stages(
-    plan: Plan, targets: Mapping[str, Callable[[Item], bool]], *, now: Callable[[], str]
+    plan: Plan,
+    targets: Mapping[str, Callable[[Item], bool]],
+    *,
+    now: Callable[[], str],
+    session: str = "",
 ) -> Stages:
     """Sessions, tools, agent, end of run, route: everything flows one way.
 
-    `targets` and `now` as in `operators.route`. The same plan and inputs give the same items.
+    `targets`, `now` and `session` as in `operators.route`. The same plan and inputs give the same
+    items.
     """
 
     def chain(inputs: Observable[Passing]) -> Observable[Parcel]:
@@ -30,7 +35,7 @@ def stages(
             tool_registry(plan),
             agent_loop(plan),
             end_of_run(plan),
-            route(targets, now=now),
+            route(targets, now=now, session=session),
         )
 
     return chain

@@ -5,28 +5,24 @@ from importlib import metadata
 
 from config.settings import Settings
 from pipeline.core.plan import Goal, Plan, Price, ServerPlan
-from pipeline.shell.targets import public_url
 
 
-def version() -> str:
-    """The version of this program, `0` where it was never installed."""
+def version(package: str = "rxmcp") -> str:
+    """The version of this program, or of a library; `0` where it was never installed."""
     try:
-        return metadata.version("rxmcp")
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "0"
 
 
 def make_plan(
-    settings: Settings, servers: Sequence[tuple[str, str]], *, goal: Goal, is_interactive: bool
+    settings: Settings, servers: Sequence[ServerPlan], *, goal: Goal, is_interactive: bool
 ) -> Plan:
-    """The plan for named servers (name, URL): what the core is to do, and its limits."""
+    """The plan for servers: what the core is to do, and its limits."""
     price = settings.model_price
     return Plan(
         goal=goal,
-        servers=tuple(
-            ServerPlan(name=name, url=public_url(url), dialect=settings.dialect)
-            for name, url in servers
-        ),
+        servers=tuple(servers),
         model=settings.model,
         system_prompt=settings.system_prompt,
         client_version=version(),

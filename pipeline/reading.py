@@ -6,14 +6,23 @@ from pathlib import Path
 from typing import TextIO
 
 from loguru import logger
+from msgspec.structs import replace
 
 from config.settings import Settings
-from pipeline.core.codec import Header
+from pipeline.bending.bend import bend, bent_header
+from pipeline.bending.report import report
+from pipeline.core.codec import FORMAT
+from pipeline.core.known_values import SHORTEST
+from pipeline.headers import now
 from pipeline.looks.diff import diff
 from pipeline.looks.lint import lint
 from pipeline.looks.page import page
+from pipeline.looks.redact import KNOWN, in_words, named_by, redact
 from pipeline.looks.show import show
+from pipeline.looks.words import count
+from pipeline.migrate import migrate
 from pipeline.outputs import make_sinks
+from pipeline.plans import version
 from pipeline.replay import Replayed, ReplayOptions, replay
 from pipeline.shell.recordings import RecordedRun, RecordingError, last_run
 
@@ -24,8 +33,10 @@ _WIDTH, _WIDEST = 80, 120
 async def replay_file(settings: Settings) -> int:
     """`replay FILE`: into the sinks of the command line; 6 where `--check` finds a difference."""
     run = last_run(Path(settings.files[0]))
+    if settings.fault:
+        return await _bend_file(settings, run)
     options = ReplayOptions(check=settings.check, until=settings.until, speed=settings.speed)
-    header = Header(rxmcp=run.header.rxmcp, session=run.header.session, plan=run.header.plan)
+    header = replace(run.header, format=FORMAT)
     # A check is about the comparison: what the run had to say is not said again.
     is_silent = settings.check and settings.output_format == "text"
     sinks = [
@@ -39,6 +50,20 @@ async def replay_file(settings: Settings) -> int:
     return DIFFERS if done.difference else 0
 
 
+async def _bend_file(settings: Settings, run: RecordedRun) -> int:
+    """`replay FILE --fault …`: the exit status is that of the bent run, 1 if it does not end."""
+    if settings.check or settings.until is not None:
+        other = "--check" if settings.check else "--until"
+        raise RecordingError(
+            f"found --fault and {other}, expected one of them: a bent run is not the recorded one; "
+            "record it with --sink jsonl=NEW, and replay that"
+        )
+    sinks = make_sinks(settings, bent_header(run.header, settings.fault), _log)
+    bent = await bend(run, sinks, settings.fault, speed=settings.speed)
+    _say(sys.stderr, report(run, bent))
+    return 1 if bent.ended is None else bent.ended.code
+
+
 def show_file(settings: Settings) -> int:
     """`show FILE`: as text, or with `--html` as a page in a new file."""
     run = last_run(Path(settings.files[0]))
@@ -48,7 +73,8 @@ def show_file(settings: Settings) -> int:
         return 0
     is_terminal = sys.stdout.isatty()
     colour = settings.color == "always" or (settings.color == "auto" and is_terminal)
-    _say(sys.stdout, show(run, colour=colour, width=_width()).rstrip("\n"))
+    text = show(run, colour=colour, width=_width(), verbose=settings.verbose)
+    _say(sys.stdout, text.rstrip("\n"))
     return 0
 
 
@@ -69,6 +95,32 @@ def lint_file(settings: Settings) -> int:
     if not findings:
         _say(sys.stdout, f"{path}: nothing found")
     return 1 if findings else 0
+
+
+def migrate_file(settings: Settings) -> int:
+    """`migrate FILE --out NEW`: the same runs in the current format, in a new file."""
+    done = migrate(Path(settings.files[0]), Path(settings.out))
+    formats = ", ".join(str(number) for number in sorted(set(done.formats)))
+    runs, lines = count(len(done.formats), "run"), count(done.lines, "line")
+    found = f"{runs}, {lines}; found format {formats}, wrote {FORMAT}"
+    _say(sys.stderr, f"written: {settings.out} ({found})")
+    return 0
+
+
+def redact_file(settings: Settings) -> int:
+    """`redact FILE --out NEW`: 0, or 1 if `lint` finds a secret in it, or 6 if it replays worse."""
+    path, target = Path(settings.files[0]), Path(settings.out)
+    known = {value: KNOWN for value in settings.secrets() if len(value) >= SHORTEST}
+    named = zip(settings.secret_env, settings.named_secrets, strict=True)
+    known |= {secret.get_secret_value(): named_by(name) for name, secret in named}
+    done = redact(path, target, known=known, patterns=settings.pattern, at=now(), version=version())
+    _say(sys.stdout, in_words(target, done))
+    left = [each for each in lint(target) if each.rule in ("secret", "manifest")]
+    for finding in left:
+        _say(sys.stdout, str(finding))
+    if left:
+        return 1
+    return DIFFERS if done.trouble and not done.is_old_trouble else 0
 
 
 def _width() -> int:

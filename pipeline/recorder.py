@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from config.command_line import UsageError, read_command_line
+from config.mcp_entry import McpEntry
 from pipeline.assembly import Run
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
@@ -20,6 +21,7 @@ from pipeline.core.events import (
     Input,
     InputEnded,
     Json,
+    QuestionAnswered,
     RunEnded,
     RunStarted,
     ServersSettled,
@@ -31,7 +33,8 @@ from pipeline.core.session.seed import PREFIX
 from pipeline.mocks.mcp_mock import CannotForwardError
 from pipeline.mocks.mcp_script import Exchange, McpScript
 from pipeline.plans import make_plan
-from pipeline.shell.targets import make_target, public_url
+from pipeline.servers import ServersError, connect, server_plan
+from pipeline.shell.targets import public_url
 
 
 class CannotRecordError(Exception):
@@ -111,17 +114,14 @@ class Recorder:
             settings = read_command_line(words, self._environ, None)
         except UsageError as exc:
             raise CannotRecordError(str(exc)) from exc
-        key = None if settings.api_key is None else settings.api_key.get_secret_value()
-        target = make_target(
-            self.script.server,
-            settings.servers[0],
-            api_key=key,
-            api_key_header=settings.api_key_header,
-            extra_headers={h.name: h.value.get_secret_value() for h in settings.headers},
-        )
-        servers = [(self.script.server, settings.servers[0])]
+        entry = McpEntry(self.script.server, url=settings.servers[0])
+        try:
+            server = connect(entry, settings)
+        except ServersError as exc:
+            raise CannotRecordError(str(exc)) from exc
+        servers = [server_plan(entry, settings)]
         plan = make_plan(settings, servers, goal="chat", is_interactive=False)
-        return Run(settings, plan, [target], prompts=_Prompts(self._calls), also=[_Tap(self._hear)])
+        return Run(settings, plan, [server], prompts=_Prompts(self._calls), also=[_Tap(self._hear)])
 
     def _hear(self, item: Item) -> None:
         self.script.feed(item)
@@ -171,6 +171,10 @@ class _Prompts:
     async def read(self) -> Input:
         """The next call; it is asked for when the one before has ended."""
         return await self._calls.get()
+
+    async def ask(self, question: str) -> QuestionAnswered:
+        """Nobody is there to answer a server."""
+        return QuestionAnswered(question=question, action="cancel")
 
 
 class _Tap:

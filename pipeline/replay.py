@@ -7,6 +7,7 @@ its input had. Nothing is carried out.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from loguru import logger
@@ -16,12 +17,20 @@ from reactivex import operators as ops
 from config.options import MailboxOptions
 from operators.check_against import DivergedError, check_against
 from operators.route import Parcel
-from pipeline.core.codec import Entry
+from pipeline.core.codec import Entry, Header
 from pipeline.core.commands import Passing
 from pipeline.core.events import Input, RunEnded, is_input
 from pipeline.graph import stages
 from pipeline.mailbox import Mailbox
-from pipeline.runtime import CoreFaultError, Runtime, Spawn
+from pipeline.runtime import (
+    EFFECTS,
+    CoreFaultError,
+    EffectsActor,
+    Inbox,
+    Runtime,
+    Spawn,
+    is_command,
+)
 from pipeline.shell.recordings import RecordedRun, RecordingError
 from sinks.base import Sink, SinkActor
 
@@ -58,28 +67,63 @@ async def replay(run: RecordedRun, sinks: Sequence[Sink], options: ReplayOptions
         SinkError, CoreFaultError, ShutdownError: As `Runtime.run`.
     """
     tape = Tape(run.entries(), options)
-    actors = [SinkActor(sink, Mailbox(_QUEUE), on_failure=tape.on_sink_failure) for sink in sinks]
-    targets = {actor.name: actor.sink.wants for actor in actors}
-    plain = stages(run.header.plan, targets, now=lambda: tape.at)
     recorded = run.entries()
-
-    def chain(inputs: Observable[Passing]) -> Observable[Parcel]:
-        parcels = plain(inputs).pipe(tape.count())
-        return parcels.pipe(check_against(recorded)) if options.check else parcels
-
+    check = check_against(recorded) if options.check else _passing
     try:
-        ended = await Runtime(chain, tape, effects=_Nothing(), sinks=actors, to_the_last=True).run()
-    except CoreFaultError as exc:
-        match exc.fault:
-            case DivergedError() as difference:
-                return Replayed(tape.events, None, difference)
-            case RecordingError() as broken:
-                raise broken from exc
-            case _:
-                raise
+        ended = await play(run.header, tape, sinks, then=lambda out: out.pipe(tape.count(), check))
+    except DivergedError as difference:
+        return Replayed(tape.events, None, difference)
     if options.check and ended is not None and (missing := next(recorded, None)) is not None:
         return Replayed(tape.events, ended, DivergedError(missing.seq, missing.item, None))
     return Replayed(tape.events, ended)
+
+
+class Source(Inbox, Protocol):
+    """Inputs in the place of a mailbox, and the clock of their run."""
+
+    @property
+    def at(self) -> str:
+        """The time of the latest input."""
+        ...
+
+
+async def play(
+    header: Header,
+    source: Source,
+    sinks: Sequence[Sink],
+    *,
+    then: Callable[[Observable[Parcel]], Observable[Parcel]],
+    effects: EffectsActor | None = None,
+) -> RunEnded | None:
+    """Give all inputs of a source to the stages of a run, and what they make of it to sinks.
+
+    `then` sees all of that first, and may end it. `effects` None: nothing is carried out. Gives the
+    end of the run, None where the source has no more before that.
+
+    Raises:
+        DivergedError: From `then`.
+        RecordingError: If a recording cannot be read to its end.
+        SinkError, CoreFaultError, ShutdownError: As `Runtime.run`.
+    """
+    actors = [SinkActor(sink, Mailbox(_QUEUE), on_failure=_on_sink_failure) for sink in sinks]
+    targets = {actor.name: actor.sink.wants for actor in actors}
+    if effects is None:
+        effects = _Nothing()
+    else:
+        targets = {EFFECTS: is_command, **targets}
+    plain = stages(header.plan, targets, now=lambda: source.at, session=header.session)
+
+    def chain(inputs: Observable[Passing]) -> Observable[Parcel]:
+        return then(plain(inputs))
+
+    try:
+        return await Runtime(chain, source, effects=effects, sinks=actors, to_the_last=True).run()
+    except CoreFaultError as exc:
+        match exc.fault:
+            case DivergedError() | RecordingError() as known:
+                raise known from exc
+            case _:
+                raise
 
 
 class Tape:
@@ -92,7 +136,7 @@ class Tape:
         self.events = 0
         self._entries = entries
         self._options = options
-        self._started: tuple[float, datetime] | None = None
+        self._pace = Pace(options.speed)
         self._is_closed = False
 
     async def take(self) -> Input | None:
@@ -103,7 +147,7 @@ class Tape:
                 break
             if is_input(entry.item):
                 self.at = entry.at
-                await self._keep_pace()
+                await self._pace.keep(self.at)
                 return entry.item
         self.is_over = True
         return None
@@ -120,20 +164,25 @@ class Tape:
 
         return ops.do_action(seen)
 
-    def on_sink_failure(self, sink: str, reason: str) -> None:
-        """Tell it: a replay has no stream of its own for that."""
-        logger.error("sink {}: {}", sink, reason)
 
-    async def _keep_pace(self) -> None:
-        if self._options.speed is None:
+class Pace:
+    """Waits between inputs as the run did, so many times faster; `speed` None waits for nothing."""
+
+    def __init__(self, speed: float | None) -> None:
+        self._speed = speed
+        self._started: tuple[float, datetime] | None = None
+
+    async def keep(self, at: str) -> None:
+        """Wait until the time of the next input has come."""
+        if self._speed is None:
             # Others get their turn as well: sinks write, and Ctrl-C is heard.
             await asyncio.sleep(0)
             return
-        loop, at = asyncio.get_running_loop(), datetime.fromisoformat(self.at)
+        loop, then = asyncio.get_running_loop(), datetime.fromisoformat(at)
         if self._started is None:
-            self._started = loop.time(), at
+            self._started = loop.time(), then
         began, first = self._started
-        due = began + (at - first).total_seconds() / self._options.speed
+        due = began + (then - first).total_seconds() / self._speed
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
@@ -145,3 +194,12 @@ class _Nothing:
 
     async def run(self, spawn: Spawn) -> None:
         """There is nothing to do."""
+
+
+def _on_sink_failure(sink: str, reason: str) -> None:
+    """Tell it: a replay has no stream of its own for that."""
+    logger.error("sink {}: {}", sink, reason)
+
+
+def _passing(parcels: Observable[Parcel]) -> Observable[Parcel]:
+    return parcels

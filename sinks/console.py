@@ -9,8 +9,9 @@ from typing import TextIO
 
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
-from pipeline.core.events import AnswerCompleted, AnswerDelta
+from pipeline.core.events import AnswerCompleted, AnswerDelta, RequestEnded
 from sinks.notices import TOLD, Notice, Notices
+from sinks.offers import format_result
 from sinks.screen import Screen
 from sinks.writer import OffLoopWriter, Stream
 
@@ -81,6 +82,9 @@ class ConsoleSink:
                 if not self._has_streamed:
                     self._screen.answer(text)
                 self._has_streamed = False
+                self._screen.end_answer()
+            case RequestEnded(result=result) if result is not None:
+                self._screen.answer(format_result(item))
                 self._screen.end_answer()
             case _:
                 pass

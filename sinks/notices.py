@@ -18,7 +18,12 @@ from pipeline.core.events import (
     AnswerCompleted,
     CallRejected,
     Json,
+    OffersChanged,
     Problem,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    ResourceUpdated,
     RunEnded,
     ServerLogged,
     ServersSettled,
@@ -41,7 +46,12 @@ Sign: TypeAlias = Literal[">", "<", "=", "·", "!", "?"]
 TOLD = (
     AnswerCompleted,
     CallRejected,
+    OffersChanged,
     Problem,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    ResourceUpdated,
     RunEnded,
     ServerLogged,
     ServersSettled,
@@ -130,6 +140,15 @@ class Notices:
             case ToolEnded(call=call):
                 self._calls.pop(call, None)
                 return (_tool_ended(item, verbose=self._verbose),)
+            case QuestionAsked() | QuestionClosed():
+                return _question(item)
+            case RequestEnded():
+                return _request_ended(item)
+            case ResourceUpdated(server=server, uri=uri):
+                return (Notice("=", f"{_name(server)}: {_reason(uri)} has changed"),)
+            case OffersChanged(server=server, what=what):
+                text = f"{_name(server)}: its {what} have changed"
+                return (Notice("=", text),) if self._verbose else ()
             case AnswerCompleted(stop=stop, turns=turns):
                 return _stopped(stop, turns)
             case Usage():
@@ -250,6 +269,32 @@ def _tool_ended(item: ToolEnded, *, verbose: bool) -> Notice:
         text = f"{tool} failed: {reason or words or 'it gave no reason'}"
         return Notice("<", text, is_failure=True)
     return Notice("<", f"{tool} ok: {words}" if verbose and words else f"{tool} ok")
+
+
+def _question(item: QuestionAsked | QuestionClosed) -> Sequence[Notice]:
+    who = _name(item.server)
+    match item:
+        case QuestionAsked(form="url", message=message, url=url):
+            # Never shortened: whoever goes there must see where.
+            return (Notice("=", f"{who} wants you to visit {url}", _reason(message)),)
+        case QuestionAsked(form="sample", message=message):
+            return (Notice("=", f"{who} asks your model: {_reason(message)}"),)
+        case QuestionAsked(message=message):
+            return (Notice("=", f"{who} asks: {_reason(message)}"),)
+        case QuestionClosed(action=action, reason=reason):
+            words = {"accept": "answered", "decline": "declined", "cancel": "cancelled"}
+            end = f"{who}: question {words.get(action, action)}"
+            return (Notice("=", f"{end}: {_reason(reason)}" if reason else end),)
+
+
+def _request_ended(item: RequestEnded) -> Sequence[Notice]:
+    what = f"{_name(item.method)} at {_name(item.server)}"
+    if item.result is not None:
+        return ()
+    if item.outcome == "answered":
+        return (Notice("!", f"{what}: {_reason(item.error)}", is_failure=True),)
+    sign: Sign = "?" if item.outcome == "unknown" else "!"
+    return (Notice(sign, f"{what}: {item.outcome.replace('_', ' ')}: {_reason(item.reason)}"),)
 
 
 def _stopped(stop: Stop, turns: int) -> Sequence[Notice]:

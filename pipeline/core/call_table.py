@@ -18,36 +18,83 @@ from pipeline.core.events import (
     Tool,
     ToolEnded,
 )
+from pipeline.core.param_headers import headers_for
 from pipeline.core.plan import Plan
-from pipeline.core.session import seed
+from pipeline.core.session import seed, wire
 
 PREFIX = seed.PREFIX
+_SLACK = 10.0  # seconds more than the core's own limit until the shell ends an answer by itself
+
+State: TypeAlias = Literal[
+    "waiting",  # for its server, or its turn
+    "posted",  # its latest message is on the way
+    "asking",  # the server wants something first, and somebody is asked for it
+    "polling",  # the server made a task of it, and will be asked again in a while
+    "held",  # until the tools of its server are listed again
+]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a server does beside; `poll` is the pause in seconds until it is asked again."""
+
+    id: str
+    poll: float
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call; `is_posted` once its message is on the way, for the `sends`-th time."""
+    """One call. The tool was asked for `sends` times, with `messages` messages in all.
+
+    A call that needs several rounds keeps what the server wants to see again: `request_state`, and
+    in `inputs` the answers to its questions, None where one is still open.
+    """
 
     id: str
     tool: Tool
     arguments: Json
-    is_posted: bool = False
+    state: State = "waiting"
     sends: int = 0
+    messages: int = 0
+    rounds: int = 0
+    inputs: dict[str, Json | None] = {}
+    request_state: str | None = None
+    task: Task | None = None
+    next: str = "tools/call"
+    is_relisted: bool = False
+
+    @property
+    def is_posted(self) -> bool:
+        """Is a message of it on the way?"""
+        return self.state == "posted"
 
     @property
     def wire_id(self) -> str:
         """The id of its latest message: never used before, also when the call is sent again."""
-        is_first = self.sends <= 1
-        return f"{PREFIX}{self.id}" if is_first else f"{PREFIX}{self.id}~{self.sends}"
+        is_first = self.messages <= 1
+        return f"{PREFIX}{self.id}" if is_first else f"{PREFIX}{self.id}~{self.messages}"
+
+
+class Want(msgspec.Struct, frozen=True):
+    """A server wants something before it goes on with a call: `method` and `params` say what."""
+
+    call: str
+    key: str
+    server: str
+    method: str
+    params: Json
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """The table. `routes` holds the servers that are connected, `lost` why others never will be."""
+    """The table. `routes` holds the servers that are connected, `lost` why others never will be.
+
+    `wants` is what has to be asked for now: whoever uses the table takes it out.
+    """
 
     plan: Plan
     open: dict[str, Call] = {}
     routes: dict[str, Route] = {}
     lost: dict[str, str] = {}
     side_by_side: frozenset[str] = frozenset()
+    wants: tuple[Want, ...] = ()
 
 
 Outputs: TypeAlias = tuple[Passing, ...]
@@ -76,19 +123,35 @@ def post_waiting(calls: Calls, server: str) -> Move:
     if route is None:
         return calls, ()
     mine = calls_of(calls, server)
-    waiting = [call for call in mine if not call.is_posted]
+    waiting = [call for call in mine if call.state == "waiting"]
     if route.dialect == "seed" and server not in calls.side_by_side:
         waiting = [] if any(call.is_posted for call in mine) else waiting[:1]
-    posted = {c.id: replace(c, is_posted=True, sends=c.sends + 1) for c in waiting}
+    posted = {call.id: _as_posted(call) for call in waiting}
     calls = replace(calls, open={**calls.open, **posted})
     # The time that a call has waited for its turn does not count against its server.
-    pairs = ((deadline(calls, call), _post(route, call)) for call in posted.values())
+    pairs = ((deadline(calls, call), _post(calls, route, call)) for call in posted.values())
     return calls, tuple(output for pair in pairs for output in pair)
+
+
+def with_call(calls: Calls, call: Call) -> Calls:
+    """The table with this state of a call."""
+    return replace(calls, open={**calls.open, call.id: call})
+
+
+def _as_posted(call: Call) -> Call:
+    sends = call.sends + (call.next == "tools/call")
+    return replace(call, state="posted", sends=sends, messages=call.messages + 1)
+
+
+def patience(calls: Calls, call: Call) -> float:
+    """Seconds that a call may go without an answer or progress."""
+    own = calls.plan.call_timeout_of(call.tool.server)
+    return calls.plan.call_timeout if own is None else own
 
 
 def deadline(calls: Calls, call: Call) -> StartTimer:
     """The time until an answer or progress; it starts over."""
-    return StartTimer(id=PREFIX + call.id, seconds=calls.plan.call_timeout)
+    return StartTimer(id=PREFIX + call.id, seconds=patience(calls, call))
 
 
 def limit(calls: Calls, call: Call) -> StartTimer:
@@ -96,19 +159,34 @@ def limit(calls: Calls, call: Call) -> StartTimer:
     return StartTimer(id=f"{PREFIX}{call.id}:max", seconds=calls.plan.call_timeout_max)
 
 
-def _post(route: Route, call: Call) -> Post:
+def _post(calls: Calls, route: Route, call: Call) -> Post:
     id_ = call.wire_id
-    match route.dialect:
-        case "seed":
-            message = seed.call(route, id_, call.tool.name, call.arguments)
-        case "sse":
-            params: Json = {
-                "name": call.tool.name,
-                "arguments": call.arguments,
-                "_meta": {"progressToken": id_},
-            }
-            message = jsonrpc.request(id_, "tools/call", params)
-    return Post(server=route.server, url=route.url, id=id_, message=message)
+    if route.dialect == "seed":
+        message = seed.call(route, id_, call.tool.name, call.arguments)
+        return Post(server=route.server, url=route.url, id=id_, message=message)
+    message = jsonrpc.request(id_, call.next, _params(call, id_))
+    is_marked = wire.is_modern(route) and call.next == "tools/call"
+    params = headers_for(call.tool.input_schema, call.arguments) if is_marked else None
+    seconds = calls.plan.call_timeout_max + _SLACK
+    return wire.post(route, id_, message, params=params, seconds=seconds)
+
+
+def _params(call: Call, id_: str) -> Json:
+    if call.task is not None:
+        params: Json = {"taskId": call.task.id}
+        return {**params, "inputResponses": call.inputs} if call.next == "tasks/update" else params
+    params = {
+        "name": call.tool.name,
+        "arguments": call.arguments,
+        "_meta": {"progressToken": id_},
+    }
+    if call.tool.task_support == "required":
+        params["task"] = {}
+    if call.inputs:
+        params["inputResponses"] = call.inputs
+    if call.request_state is not None:
+        params["requestState"] = call.request_state
+    return params
 
 
 def end(calls: Calls, call: Call, outcome: CallOutcome, reason: str) -> Move:
@@ -120,7 +198,10 @@ def close(calls: Calls, call: Call, ended: ToolEnded) -> Move:
     """A call leaves the table, in these words; the next one may go out."""
     still_open = {id_: other for id_, other in calls.open.items() if id_ != call.id}
     calls, posts = post_waiting(replace(calls, open=still_open), call.tool.server)
-    stops = (StopTimer(id=PREFIX + call.id), StopTimer(id=f"{PREFIX}{call.id}:max"))
+    names = (PREFIX + call.id, f"{PREFIX}{call.id}:max")
+    stops = tuple(StopTimer(id=name) for name in names)
+    if call.state == "polling":
+        stops = (*stops, StopTimer(id=f"{PREFIX}{call.id}:poll"))
     return calls, (ended, *stops, *posts)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core import jsonrpc
+from pipeline.core import jsonrpc, rounds
+from pipeline.core.call_losses import unanswered
 from pipeline.core.call_table import (
     PREFIX,
     Call,
@@ -24,29 +25,29 @@ from pipeline.core.call_table import (
     end,
     ended,
     limit,
+    patience,
     post_waiting,
     posted_to,
+    with_call,
     without_route,
 )
-from pipeline.core.commands import Post, Reconnect
+from pipeline.core.commands import Cut, Reconnect
 from pipeline.core.content import read_content
 from pipeline.core.events import (
-    CallOutcome,
     Json,
     PostAnswered,
     Problem,
     ProgressReported,
     ReplyReceived,
     Route,
-    StreamLost,
     Tool,
     ToolProgress,
-    ToolRepeated,
     ToolStarted,
 )
 from pipeline.core.jsonrpc import shorten
-from pipeline.core.plan import Plan
+from pipeline.core.session import wire
 from pipeline.core.session.state import is_accepted
+from pipeline.core.structured import complaint
 
 _SAFE_TO_REPEAT = (*range(300, 500), 501, 503)
 
@@ -64,8 +65,8 @@ def start(calls: Calls, id_: str, tool: Tool, arguments: Json) -> Move:
     calls = replace(calls, open={**calls.open, id_: call})
     in_any_case = limit(calls, call)
     calls, posts = post_waiting(calls, tool.server)
-    patience = () if calls.open[id_].is_posted else (deadline(calls, call),)
-    return calls, (started, in_any_case, *patience, *posts)
+    wait = () if calls.open[id_].is_posted else (deadline(calls, call),)
+    return calls, (started, in_any_case, *wait, *posts)
 
 
 def on_session_ready(calls: Calls, route: Route) -> Move:
@@ -75,48 +76,14 @@ def on_session_ready(calls: Calls, route: Route) -> Move:
     return post_waiting(calls, route.server)
 
 
-def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
-    """What was posted to this server has no known outcome; what was not may wait, if it returns."""
-    is_final = lost.retry_in is None
-    calls = replace(
-        without_route(calls, lost.server),
-        lost={**calls.lost, lost.server: lost.reason} if is_final else calls.lost,
-        side_by_side=calls.side_by_side - {lost.server},
-    )
-    outputs: Outputs = ()
-    for call in calls_of(calls, lost.server):
-        reason = f"the connection to {lost.server!r} was lost before the answer: {lost.reason}"
-        if call.is_posted:
-            calls, more = _after_loss(calls, call, reason, is_final=is_final)
-        elif is_final:
-            gone = f"{lost.server!r} is gone: {lost.reason}"
-            calls, more = end(calls, call, _unanswered(call), gone)
-        else:
-            continue
-        outputs = (*outputs, *more)
-    return calls, outputs
-
-
-def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
-    """All connections and timers of before are gone; `servers` are those that come back."""
-    lost = {name: why for name, why in calls.lost.items() if name not in servers}
-    calls = replace(calls, routes={}, lost=lost, side_by_side=frozenset())
-    outputs: Outputs = ()
-    for call in tuple(calls.open.values()):
-        name = call.tool.server
-        is_final = name not in servers
-        if call.is_posted:
-            reason = "the run was cut off before the answer came"
-            calls, more = _after_loss(calls, call, reason, is_final=is_final)
-        elif is_final:
-            gone = f"{name!r} is not part of the resumed run"
-            calls, more = end(calls, call, _unanswered(call), gone)
-        else:
-            more = (deadline(calls, call),)
-        if call.id in calls.open:
-            more = (*more, limit(calls, call))
-        outputs = (*outputs, *more)
-    return calls, outputs
+def on_tools(calls: Calls, server: str, tools: Sequence[Tool]) -> Move:
+    """A server's tools as they are now: calls that were held for that go out with them."""
+    named = {tool.name: tool for tool in tools}
+    for call in calls_of(calls, server):
+        if call.state == "held":
+            tool = named.get(call.tool.name, call.tool)
+            calls = with_call(calls, replace(call, state="waiting", tool=tool))
+    return post_waiting(calls, server)
 
 
 def on_posted(calls: Calls, posted: PostAnswered) -> Move:
@@ -124,6 +91,9 @@ def on_posted(calls: Calls, posted: PostAnswered) -> Move:
     call = call_of(calls, posted.id)
     if call is None or not call.is_posted or is_accepted(posted.status):
         return calls, ()
+    route = calls.routes.get(call.tool.server)
+    if route is not None and route.dialect == "http":
+        return calls, ()  # there the answer itself comes with it, and the session reads it
     if posted.status is None:
         return end(calls, call, "unknown" if posted.is_sent else "not_sent", posted.reason)
     reason = f"the server answered HTTP {posted.status} {shorten(posted.body, 200)}".rstrip()
@@ -139,18 +109,41 @@ def on_reply(calls: Calls, reply: ReplyReceived) -> Move:
     if reply.id is not None:
         calls = replace(calls, side_by_side=calls.side_by_side | {reply.server})
     if reply.result is None:
+        if (again := rounds.on_error(calls, call, reply.code, reply.data)) is not None:
+            return again
         error = {"type": "text", "text": reply.error}
         return close(calls, call, ended(call, "answered", reply.error, (error,), is_error=True))
-    content = read_content(reply.result)
+    if (again := rounds.on_result(calls, call, reply.result)) is not None:
+        return again
+    return _on_result(calls, call, rounds.task_result(call, reply.result))
+
+
+def _on_result(calls: Calls, call: Call, result: Json) -> Move:
+    content = read_content(result)
     if content is None:
-        found = shorten(msgspec.json.encode(reply.result.get("content")).decode(), 80)
+        found = shorten(msgspec.json.encode(result.get("content")).decode(), 80)
         reason = f"malformed result: found {found!r} as `content`, expected a list of objects"
         return close(calls, call, ended(call, "answered", reason, is_error=True))
-    is_error = reply.result.get("isError") is True
-    structured = reply.result.get("structuredContent")
-    return close(
+    is_error = result.get("isError") is True
+    structured = result.get("structuredContent")
+    problems: Outputs = ()
+    if not is_error and (wrong := _broken_promise(call.tool, result)):
+        # Nobody gets to rely on what does not keep its schema; the content is there all the same.
+        structured = None
+        detail = f"the structured content of {call.tool.name!r} is dropped: {wrong}"
+        problems = (Problem(where=call.tool.server, detail=detail),)
+    calls, outputs = close(
         calls, call, ended(call, "answered", "", content, is_error=is_error, structured=structured)
     )
+    return calls, (*problems, *outputs)
+
+
+def _broken_promise(tool: Tool, result: Json) -> str:
+    if tool.output_schema is None:
+        return ""
+    if "structuredContent" not in result:
+        return "there is none, though the tool has an output schema"
+    return complaint(tool.output_schema, result["structuredContent"])
 
 
 def on_progress(calls: Calls, report: ProgressReported) -> Move:
@@ -170,23 +163,30 @@ def on_timer(calls: Calls, timer: str) -> Move:
     call = calls.open.get(id_)
     if call is None:
         return calls, ()
+    if kind == "poll":
+        return rounds.on_poll(calls, id_)
+    seconds = f"{patience(calls, call):g} s"
     if kind:
         limit = f"{calls.plan.call_timeout_max:g} s (--call-timeout-max)"
         reason = f"no answer within {limit}, however much progress was told"
     else:
-        reason = f"no answer and no progress for {calls.plan.call_timeout:g} s (--call-timeout)"
-    if not call.is_posted:
+        reason = f"no answer and no progress for {seconds} (--call-timeout)"
+    if call.state == "waiting":
         is_connected = call.tool.server in calls.routes
         held_up = "was still busy with earlier calls" if is_connected else "was not connected"
-        reason = f"{call.tool.server!r} {held_up} after {calls.plan.call_timeout:g} s"
+        reason = f"{call.tool.server!r} {held_up} after {seconds}"
     return abandon(calls, id_, reason)
 
 
 def abandon(calls: Calls, id_: str, reason: str) -> Move:
     """End a call that nobody waits for any longer, and tell the server where it can be told."""
     call = calls.open[id_]
+    if call.task is not None:
+        posts = rounds.give_up_task(calls, call)
+        calls, outputs = end(calls, call, "unknown", reason)
+        return calls, (*outputs, *posts)
     if not call.is_posted:
-        return end(calls, call, _unanswered(call), reason)
+        return end(calls, call, unanswered(call), reason)
     route = calls.routes.get(call.tool.server)
     if route is None:
         return end(calls, call, "unknown", reason)
@@ -197,12 +197,15 @@ def abandon(calls: Calls, id_: str, reason: str) -> Move:
         why = "a late answer without an id could be taken for the next call's"
         return calls, (*outputs, Reconnect(server=route.server, reason=why))
     calls, outputs = end(calls, call, "unknown", reason)
-    if route.dialect == "sse":
-        params: Json = {"requestId": call.wire_id, "reason": reason}
-        message = jsonrpc.notification("notifications/cancelled", params)
-        post = Post(server=route.server, url=route.url, id=f"cancel:{id_}", message=message)
-        return calls, (*outputs, post)
-    return calls, outputs
+    if route.dialect == "seed":
+        return calls, outputs
+    # Over HTTP, closing the answer is what cancels since 2026-07-28; before, it only tidies up.
+    cut = (Cut(server=route.server, id=call.wire_id),) if route.dialect == "http" else ()
+    if cut and wire.is_modern(route):
+        return calls, (*outputs, *cut)
+    params: Json = {"requestId": call.wire_id, "reason": reason}
+    message = jsonrpc.notification("notifications/cancelled", params)
+    return calls, (*outputs, wire.post(route, f"cancel:{id_}", message), *cut)
 
 
 def _awaited(calls: Calls, reply: ReplyReceived) -> Call | None:
@@ -223,25 +226,3 @@ def _unasked(calls: Calls, reply: ReplyReceived) -> str:
     if count:
         return f"{what} without an id, which could be for any of {count} calls"
     return f"{what} without a call in flight"
-
-
-def _after_loss(calls: Calls, call: Call, reason: str, *, is_final: bool) -> Move:
-    """Sent, then lost: again if that does no harm, else its outcome is unknown."""
-    if is_final or not _may_repeat(calls.plan, call):
-        return end(calls, call, "unknown", reason)
-    waiting = replace(call, is_posted=False)
-    calls = replace(calls, open={**calls.open, call.id: waiting})
-    tool = call.tool
-    repeated = ToolRepeated(call=call.id, server=tool.server, tool=tool.name, reason=reason)
-    return calls, (repeated, deadline(calls, waiting))
-
-
-def _may_repeat(plan: Plan, call: Call) -> bool:
-    hints = call.tool.annotations
-    is_safe = hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True
-    is_wished = plan.repeat_calls == "always" or (plan.repeat_calls == "safe" and is_safe)
-    return is_wished and call.sends < plan.max_call_sends
-
-
-def _unanswered(call: Call) -> CallOutcome:
-    return "not_sent" if call.sends == 0 else "unknown"

@@ -1,38 +1,54 @@
 """Events to bytes and back: the one place that knows how a line of a recording looks.
 
-A line is `{"seq":7,"at":"2026-11-24T06:28:23.000001Z","kind":"tool_ended",…}`: UTF-8 JSON, one
-object, no newline inside. The first line of a recording is its header (`kind` `recording`).
+A line is `{"seq":7,"at":"2026-11-24T06:28:23.000001Z","session":"5c…","kind":"tool_ended",…}`:
+UTF-8 JSON, one object, no newline inside. The first line of a recording is its header (`kind`
+`recording`). A recording of an older format is read through an `Upgrade`.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.commands import CallModel, Item
 from pipeline.core.events import Json
+from pipeline.core.jsonrpc import shorten
+from pipeline.core.migrations import FORMAT, UnknownFormatError, migrated, steps_from
 from pipeline.core.plan import Plan
+from pipeline.core.shapes import is_object
 
-FORMAT = 1
+KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Item))
+"""All kinds of items that this version knows."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One item with its place in the run: `seq` counts from 1, `at` is RFC 3339, UTC, µs."""
+    """One item with its place in the run: `seq` counts from 1, `at` is RFC 3339, UTC, µs.
+
+    `session` is the header's; empty where nobody gave it one.
+    """
 
     seq: int
     at: str
     item: Item
+    session: str = ""
 
 
 class Header(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="recording", omit_defaults=True
 ):
-    """The first line of a recording: what wrote it, and the plan the core started from."""
+    """The first line of a recording: what wrote it, and the plan the core started from.
+
+    `format` is that of the lines below. `versions` are those of Python, the system and the
+    libraries that shape what happens; `settings` is what the person set otherwise than by default.
+    """
 
     format: int = FORMAT
     rxmcp: str = ""
     session: str = ""
     at: str = ""
+    versions: dict[str, str] = {}
+    settings: Json = {}
     plan: Plan = Plan()
 
 
@@ -44,9 +60,15 @@ class _Kind(msgspec.Struct):
     kind: str
 
 
+class _Format(msgspec.Struct):
+    kind: str
+    format: int = 1
+
+
 class _Place(msgspec.Struct):
     seq: int
     at: str
+    session: str = ""
 
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -56,6 +78,7 @@ _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 _places = msgspec.json.Decoder(_Place)
 _headers = msgspec.json.Decoder(Header)
 _kinds = msgspec.json.Decoder(_Kind)
+_formats = msgspec.json.Decoder(_Format)
 
 
 def encode(item: Item) -> bytes:
@@ -68,7 +91,13 @@ def encode(item: Item) -> bytes:
 
 def encode_entry(entry: Entry) -> bytes:
     """One line of a recording, without the newline."""
-    return b'{"seq":%d,"at":"%b",%b' % (entry.seq, entry.at.encode(), encode(entry.item)[1:])
+    at, session, item = entry.at.encode(), _session(entry.session), encode(entry.item)[1:]
+    return b'{"seq":%d,"at":"%b",%b%b' % (entry.seq, at, session, item)
+
+
+@lru_cache(maxsize=16)
+def _session(session: str) -> bytes:
+    return b'"session":%b,' % _encoder.encode(session) if session else b""
 
 
 def encode_header(header: Header) -> bytes:
@@ -78,16 +107,29 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_entry(line: bytes) -> Entry:
-    """Read one line; encoded again, it is the same line.
+    """Read one line of the current format; encoded again, it is the same line.
 
     Raises:
         NotARecordingError: If it is torn, or of a kind or shape that this version does not know.
     """
     try:
         place = _places.decode(line)
-        return Entry(place.seq, place.at, _whole(_items.decode(line)))
+        return Entry(place.seq, place.at, _whole(_items.decode(line)), place.session)
     except _UNREADABLE as exc:
-        raise NotARecordingError(f"not a line of a recording: {exc}") from exc
+        raise NotARecordingError(f"not a line of a recording: {_why(line, exc)}") from exc
+
+
+def _why(line: bytes, fault: Exception) -> str:
+    try:
+        kind = _kinds.decode(line).kind
+    except _UNREADABLE:
+        return str(fault)
+    if kind in KINDS:
+        return str(fault)
+    return (
+        f"found the kind {shorten(kind, 60)!r}, expected one that docs/events.md lists; "
+        "if a newer rxmcp wrote it, only such a one can read it"
+    )
 
 
 def _whole(item: Item) -> Item:
@@ -100,20 +142,52 @@ def _whole(item: Item) -> Item:
 
 
 def decode_header(line: bytes) -> Header:
-    """Read the first line of a recording.
+    """Read the first line of a recording, of this format or an older one; `format` says which.
 
     Raises:
         NotARecordingError: If it is no header, or of a format that this version does not know.
     """
-    try:
-        # A tag may be missing from a struct that is no union: hence the look at it.
-        _kinds.decode(line)
-        header = _headers.decode(line)
-    except _UNREADABLE as exc:
-        raise NotARecordingError(f"not the first line of a recording: {exc}") from exc
-    if header.format != FORMAT:
-        raise NotARecordingError(f"found format {header.format}, this version reads {FORMAT}")
-    return header
+    return Upgrade(line).header
+
+
+class Upgrade:
+    """Brings the lines of one run to the current format. `first` is the run's header line.
+
+    `header` is what it says, with the format that was found; called with a line, each in its order,
+    it gives the line that this version would have written. Lines of the current format stay as they
+    are, and so does what is no line at all: `decode_entry` is who complains.
+
+    Raises:
+        NotARecordingError: If the first line is no header, or of a format that this version does
+            not know.
+    """
+
+    def __init__(self, first: bytes) -> None:
+        try:
+            # A tag may be missing from a struct that is no union: hence the look at it.
+            found = _formats.decode(first).format
+            self._steps = steps_from(found)
+            self.first = self(first)
+            self.header = replace(_headers.decode(self.first), format=found)
+        except _UNREADABLE as exc:
+            raise NotARecordingError(f"not the first line of a recording: {exc}") from exc
+        except UnknownFormatError as exc:
+            raise NotARecordingError(str(exc)) from exc
+
+    @property
+    def is_needed(self) -> bool:
+        """Is the run of an older format?"""
+        return bool(self._steps)
+
+    def __call__(self, line: bytes) -> bytes:
+        """The line in the current format, without a newline if it needed a change."""
+        if not self._steps:
+            return line
+        try:
+            value: Any = msgspec.json.decode(line)
+            return _encoder.encode(migrated(value, self._steps)) if is_object(value) else line
+        except _UNREADABLE:
+            return line
 
 
 def to_json(item: Item) -> Json:

@@ -10,7 +10,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from pipeline.core.content import to_block
 from pipeline.core.events import Json
+from pipeline.core.shapes import is_list, is_object
 
 Messages: TypeAlias = tuple[Json, ...]
 _THINKING = ("thinking", "redacted_thinking")
@@ -46,6 +48,26 @@ class Conversation(msgspec.Struct, frozen=True):
             earlier = earlier[:-1]
         last: Json = {"role": role, "content": list(content)}
         return Conversation((*earlier, last), min(self.sent, len(earlier)))
+
+
+def with_prompt(talk: Conversation, result: Json) -> Conversation | None:
+    """The conversation with a server's prompt (`prompts/get`); None if it asks for no answer."""
+    messages = result.get("messages")
+    for message in messages if is_list(messages) else ():
+        match message:
+            case {"role": "user", "content": content}:
+                talk = talk.with_user(*_blocks(content))
+            case {"role": "assistant", "content": content}:
+                talk = talk.with_assistant(_blocks(content))
+            case _:
+                return None
+    is_question = bool(talk.messages) and talk.messages[-1]["role"] == "user"
+    return talk if is_question else None
+
+
+def _blocks(content: object) -> list[Json]:
+    items = content if is_list(content) else [content]
+    return [to_block(item) for item in items if is_object(item)]
 
 
 def text(value: str) -> Json:

@@ -19,7 +19,8 @@ import msgspec
 from pipeline.core.plan import Goal, ServerPlan
 
 Json: TypeAlias = dict[str, Any]
-Dialect: TypeAlias = Literal["seed", "sse"]
+Headers: TypeAlias = dict[str, str]
+Dialect: TypeAlias = Literal["seed", "sse", "http", "stdio"]
 CallOutcome: TypeAlias = Literal["answered", "not_sent", "unknown"]
 Stop: TypeAlias = Literal[
     "end_turn",
@@ -55,25 +56,40 @@ class Event(
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where messages for one session go, and in which dialect: enough to post without asking."""
+    """Where messages for one session go, and in which dialect: enough to post without asking.
+
+    `protocol` is the revision, for the dialects `http` and `stdio`, whose messages depend on it;
+    `meta` is what each request says of its client since 2026-07-28 (`_meta`).
+    """
 
     server: str
     url: str
     dialect: Dialect
     session_id: str = ""
+    protocol: str = ""
+    meta: Json = {}
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A tool as its server describes it; `alias` is the safe, unique name the model sees."""
+    """A tool as its server describes it; `alias` is the safe, unique name the model sees.
+
+    `task_support` is `required`, `optional` or empty (MCP 2025-11-25, `execution.taskSupport`).
+    `digest` is `sha256:` and the hexadecimal SHA-256 of the description: of the RFC 8785 form of an
+    object that has `name`, `title`, `description`, `inputSchema`, `outputSchema` and `annotations`
+    as MCP calls them, without those that are empty here. So it is the same whatever server, alias,
+    spelling or order of members the tool comes with, and another one if anything is said otherwise.
+    """
 
     server: str
     name: str
     alias: str = ""
+    digest: str = ""
     title: str = ""
     description: str = ""
     input_schema: Json = {}
     output_schema: Json | None = None
     annotations: Json = {}
+    task_support: str = ""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -140,12 +156,16 @@ class StreamOpened(Event, frozen=True):
 
 
 class FrameReceived(Event, frozen=True):
-    """One dispatched SSE event, still undecoded."""
+    """One dispatched SSE event, or one line of a process, still undecoded.
+
+    `stream` is the id of the `Post` or `Get` that it answers; empty for the stream of `Open`.
+    """
 
     server: str
     event: str
     data: str
     id: str = ""
+    stream: str = ""
 
 
 class StreamLost(Event, frozen=True):
@@ -162,10 +182,13 @@ class StreamLost(Event, frozen=True):
 
 
 class PostAnswered(Event, frozen=True):
-    """A message was posted, or could not be.
+    """A message was posted (or a stream asked for), or could not be.
 
-    `id` is the `Post`'s; `status` the HTTP status, None when no answer came (`reason` says why);
-    `is_sent` is False when no byte of the message can have reached the server.
+    `id` is that of `Post` or `Get`; `status` the HTTP status, None when no answer came (`reason`
+    says why); `is_sent` is False when no byte of the message can have reached the server. A process
+    took a message: that is status 202, as over HTTP. `is_open`: the answer is an event stream; what
+    it brings follows as `FrameReceived`, up to one `AnswerEnded`. `session_id` is what the header
+    `Mcp-Session-Id` says.
     """
 
     server: str
@@ -174,6 +197,42 @@ class PostAnswered(Event, frozen=True):
     body: str = ""
     reason: str = ""
     is_sent: bool = True
+    is_open: bool = False
+    session_id: str = ""
+
+
+class AnswerEnded(Event, frozen=True):
+    """The event stream that answered a `Post` or `Get` ended; `reason` is empty if in good order.
+
+    `last_event_id` is where it may be resumed, `retry_ms` the pause that the server asks for.
+    """
+
+    server: str
+    id: str
+    reason: str = ""
+    last_event_id: str = ""
+    retry_ms: int | None = None
+
+
+class RequestSubmitted(Event, frozen=True):
+    """A person asked a server something that is no tool call (`resources/read`, `prompts/get`, …).
+
+    `server` empty: every server that offers this. Lists are read to their last page. `into_chat`:
+    the messages of a `prompts/get` become part of the conversation, and the model answers them.
+    """
+
+    method: str
+    params: Json = {}
+    server: str = ""
+    into_chat: bool = False
+
+
+class QuestionAnswered(Event, frozen=True):
+    """A person answered an `Ask`, or nobody did in time (`cancel`)."""
+
+    question: str
+    action: Literal["accept", "decline", "cancel"]
+    content: Json = {}
 
 
 class ModelSpoke(Event, frozen=True):
@@ -235,6 +294,9 @@ Input: TypeAlias = (
     | FrameReceived
     | StreamLost
     | PostAnswered
+    | AnswerEnded
+    | RequestSubmitted
+    | QuestionAnswered
     | ModelSpoke
     | ModelThought
     | ModelFinished
@@ -290,7 +352,10 @@ class ToolsChanged(Event, frozen=True):
 
 
 class CallRejected(Event, frozen=True):
-    """A person's `CallSubmitted` names no tool, or its arguments do not fit; nothing was sent."""
+    """A person's `CallSubmitted` names no tool, or its arguments do not fit; nothing was sent.
+
+    So it is with a `RequestSubmitted` that no server can take; `tool` is then its method.
+    """
 
     tool: str
     reason: str
@@ -339,6 +404,69 @@ class ToolEnded(Event, frozen=True):
     content: tuple[Json, ...] = ()
     structured: Any = None
     reason: str = ""
+
+
+class RequestStarted(Event, frozen=True):
+    """A person's request goes to a server."""
+
+    request: str
+    server: str
+    method: str
+    params: Json = {}
+
+
+class RequestEnded(Event, frozen=True):
+    """A person's request ended, exactly once per `RequestStarted`; `outcome` as in `ToolEnded`.
+
+    Of a list, `result` has all pages in one. `error` is set where the server refused.
+    """
+
+    request: str
+    server: str
+    method: str
+    outcome: CallOutcome
+    result: Json | None = None
+    error: str = ""
+    reason: str = ""
+
+
+class QuestionAsked(Event, frozen=True):
+    """A server wants something of a person or of the model: `form` says what.
+
+    `form`: fill in `schema`; `url`: go to `url`; `sample`: let the model answer `detail`. Nothing
+    of it is ours: all texts are the server's.
+    """
+
+    question: str
+    server: str
+    form: Literal["form", "url", "sample"]
+    message: str
+    schema: Json = {}
+    url: str = ""
+    detail: Json = {}
+
+
+class QuestionClosed(Event, frozen=True):
+    """A server's question was answered, refused (`reason`), or given up."""
+
+    question: str
+    server: str
+    action: Literal["accept", "decline", "cancel", "refused"]
+    reason: str = ""
+
+
+class ResourceUpdated(Event, frozen=True):
+    """A resource that was subscribed to has changed."""
+
+    server: str
+    uri: str
+
+
+class OffersChanged(Event, frozen=True):
+    """A server says that its list of resources or prompts is another one now."""
+
+    server: str
+    what: Literal["resources", "prompts"]
 
 
 class AnswerDelta(Event, frozen=True):
@@ -397,6 +525,12 @@ Outcome: TypeAlias = (
     | ToolRepeated
     | ToolProgress
     | ToolEnded
+    | RequestStarted
+    | RequestEnded
+    | QuestionAsked
+    | QuestionClosed
+    | ResourceUpdated
+    | OffersChanged
     | AnswerDelta
     | AnswerCompleted
     | Usage
@@ -418,13 +552,52 @@ class ToolsListed(Event, frozen=True):
 class ReplyReceived(Event, frozen=True):
     """From the session to whoever waits for `id`; None where the dialect has no ids.
 
-    `error` is set instead of `result` when the answer is a protocol error.
+    `error` is set instead of `result` when the answer is a protocol error, with its `code` and
+    `data`.
     """
 
     server: str
     id: str | None
     result: Json | None = None
     error: str = ""
+    code: int | None = None
+    data: Any = None
+
+
+class RequestLost(Event, frozen=True):
+    """From the session to whoever waits for `id`: no answer will come.
+
+    `is_sent` False: the server cannot have seen it.
+    """
+
+    server: str
+    id: str
+    reason: str
+    is_sent: bool = True
+
+
+class ServerAsked(Event, frozen=True):
+    """From the session to whoever answers, over `route`: a server's own request."""
+
+    server: str
+    id: str | int | float | None
+    method: str
+    params: Json = {}
+    route: Route | None = None
+
+
+class ServerCancelled(Event, frozen=True):
+    """From the session: a server needs no answer to its request `id` any more."""
+
+    server: str
+    id: str | int | float | None
+
+
+class SessionOffers(Event, frozen=True):
+    """From the session, just before `SessionReady`: what the server says that it can do."""
+
+    server: str
+    capabilities: Json = {}
 
 
 class ProgressReported(Event, frozen=True):
@@ -437,4 +610,12 @@ class ProgressReported(Event, frozen=True):
     message: str = ""
 
 
-Internal: TypeAlias = ToolsListed | ReplyReceived | ProgressReported
+Internal: TypeAlias = (
+    ToolsListed
+    | ReplyReceived
+    | ProgressReported
+    | RequestLost
+    | ServerAsked
+    | ServerCancelled
+    | SessionOffers
+)

@@ -17,11 +17,16 @@ Id: TypeAlias = str | int | float | None
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to a request; `error` is set instead of `result` for a protocol error."""
+    """The answer to a request; `error` is set instead of `result` for a protocol error.
+
+    `code` and `data` are those of the error, where it has them.
+    """
 
     id: Id
     result: Json | None = None
     error: str = ""
+    code: int | None = None
+    data: Any = None
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -115,7 +120,7 @@ def _message(wire: _Wire, text: str) -> Message:
         case _Wire(error=error, result=result, id=id_) if error is not UNSET and (
             error is not None or result is UNSET
         ):
-            return Reply(_known(id_), error=error_text(error))
+            return _refused(_known(id_), error)
         case _Wire(result=result, id=id_) if result is not UNSET and id_ is not UNSET:
             if result is not None and not is_object(result):
                 found = type(result).__name__
@@ -125,6 +130,12 @@ def _message(wire: _Wire, text: str) -> Message:
             raise NotJsonRpcError(
                 f"neither a request, a notification nor an answer: {shorten(text)!r}"
             )
+
+
+def _refused(id_: Id, error: Any) -> Reply:
+    code, data = (error.get("code"), error.get("data")) if is_object(error) else (None, None)
+    is_code = isinstance(code, int) and not isinstance(code, bool)
+    return Reply(id_, error=error_text(error), code=code if is_code else None, data=data)
 
 
 def _known(id_: Id | UnsetType) -> Id:

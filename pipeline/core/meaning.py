@@ -34,6 +34,7 @@ from pipeline.core.events import (
     StreamLost,
     StreamOpened,
     Tokens,
+    Tool,
     ToolEnded,
     ToolRepeated,
     ToolsChanged,
@@ -140,8 +141,10 @@ class Reader:
                 return "conversation", item
             case CallModel(tools=tools):
                 # Servers come up in any order, and so do their tools.
-                in_order = tuple(sorted(tools, key=lambda tool: (tool.server, tool.name)))
-                return "conversation", replace(item, call="", tools=in_order)
+                in_order = sorted(
+                    map(_undigested, tools), key=lambda tool: (tool.server, tool.name)
+                )
+                return "conversation", replace(item, call="", tools=tuple(in_order))
             case ModelFinished(content=content):
                 blocks = tuple(_unsigned(block) for block in content)
                 plain = replace(item, call="", content=blocks, model="", tokens=Tokens())
@@ -163,8 +166,8 @@ class Reader:
             case SessionReady(server=server, route=route):
                 plain = replace(route, url="", session_id="")
                 return f"server {server}", replace(item, route=plain)
-            case ToolsChanged(server=server):
-                return f"server {server}", item
+            case ToolsChanged(server=server, tools=tools):
+                return f"server {server}", replace(item, tools=tuple(map(_undigested, tools)))
             case Problem(where=where) if not where.startswith("sink "):
                 return f"problems of {where}", item
             case RunEnded() | RunResumed() | ServersSettled():
@@ -217,6 +220,11 @@ def _is_retried(retry_in: float | None) -> float | None:
 def _unsigned(block: Json) -> Json:
     """A block of the model without the signature of its thinking, which is new each time."""
     return {key: value for key, value in block.items() if key != "signature"}
+
+
+def _undigested(tool: Tool) -> Tool:
+    """What was digested is compared; and a digest is of ports too, which differ in any two runs."""
+    return replace(tool, digest="")
 
 
 def _port_of(url: str) -> int | None:

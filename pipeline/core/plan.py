@@ -9,17 +9,27 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Goal: TypeAlias = Literal["chat", "prompt", "tools", "call"]
+Goal: TypeAlias = Literal["chat", "prompt", "tools", "call", "request"]
 Repeat: TypeAlias = Literal["safe", "always", "never"]
-DialectWish: TypeAlias = Literal["auto", "seed", "sse"]
+DialectWish: TypeAlias = Literal["auto", "seed", "sse", "http", "stdio"]
+Sampling: TypeAlias = Literal["never", "ask", "always"]
+Elicitation: TypeAlias = Literal["never", "ask", "defaults"]
 
 
 class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One server: `name` is unique in the run, `url` is where its event stream is."""
+    """One server: `name` is unique in the run, `url` is where it is.
+
+    `url` is empty for a server that is a process of ours; `program` is then its name, without its
+    arguments, which may hold secrets. `call_timeout` stands for the run's where it is set. A run
+    ends if a `required` server does not start.
+    """
 
     name: str
     url: str
     dialect: DialectWish = "auto"
+    program: str = ""
+    call_timeout: float | None = None
+    required: bool = False
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +42,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run. Times are seconds; limits are counts unless the name has a unit."""
+    """A whole run. Times are seconds; limits are counts unless the name has a unit.
+
+    `sampling` and `elicitation` say who answers when a server asks for the model or for a person:
+    nobody (and the server is told that we cannot), the person, or we by ourselves (`defaults`: the
+    defaults of the form). `roots` are `file://` URIs that servers may be told. `tasks`: a server
+    may make a task of a call, and is asked for its result later.
+    """
 
     goal: Goal = "chat"
     servers: tuple[ServerPlan, ...] = ()
@@ -59,6 +75,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     model_attempts: int = 2
     repeat_calls: Repeat = "safe"
     max_call_sends: int = 3
+    sampling: Sampling = "never"
+    elicitation: Elicitation = "never"
+    roots: tuple[str, ...] = ()
+    log_level: str = ""
+    question_timeout: float = 300.0
+    max_samples: int = 16
+    max_questions: int = 16
+    max_rounds: int = 8
+    max_resumptions: int = 5
+    tasks: bool = False
 
     def server(self, name: str) -> ServerPlan:
         """The plan of one server.
@@ -70,3 +96,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if server.name == name:
                 return server
         raise KeyError(name)
+
+    def call_timeout_of(self, name: str) -> float | None:
+        """A server's own `call_timeout`; None where it has none, or is not known."""
+        return next((s.call_timeout for s in self.servers if s.name == name), None)

@@ -19,6 +19,8 @@ from pipeline.core.events import (
     InputEnded,
     PromptCancelled,
     PromptSubmitted,
+    RequestEnded,
+    RequestSubmitted,
     RunEnded,
     RunResumed,
     ServersSettled,
@@ -96,12 +98,14 @@ def step(state: RunState, item: Passing) -> Step:
             return replace(state, losses=losses), (item,)
         case ServersSettled():
             return _on_settled(state, item)
-        case PromptSubmitted() | CallSubmitted():
+        case PromptSubmitted() | CallSubmitted() | RequestSubmitted():
             return replace(state, is_idle=False), (item,)
         case CallRejected(reason=reason):
             return _fail(state, USAGE, reason), (item,)
         case ToolEnded():
             return _on_tool_ended(state, item), (item,)
+        case RequestEnded():
+            return _on_request_ended(state, item), (item,)
         case AnswerCompleted(stop=stop):
             return _fail(state, _STOPS[stop], f"the answer ended by {stop}"), (item,)
         case InputEnded():
@@ -154,6 +158,13 @@ def _on_tool_ended(state: RunState, ended: ToolEnded) -> RunState:
     if ended.is_error and not state.plan.ignore_tool_error:
         return _fail(state, TOOL_ERROR, f"the tool {ended.tool} answered with an error")
     return state
+
+
+def _on_request_ended(state: RunState, ended: RequestEnded) -> RunState:
+    if state.plan.goal != "request" or ended.result is not None:
+        return state
+    why = ended.error or f"{ended.outcome}: {ended.reason}"
+    return _fail(state, FAILED, f"{ended.method} at {ended.server}: {why}")
 
 
 def _on_idle(state: RunState, ask: ReadPrompt) -> Step:

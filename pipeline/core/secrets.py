@@ -1,9 +1,10 @@
-"""Finds secrets in JSON values: by the name of their key, and by their look.
+"""Finds secrets in JSON: by the name of their key, and by their look.
 
 Two kinds of rules. A *look* (`sk-ant-…`, a private key, `Bearer …`) is a secret wherever it stands,
 also in the middle of a text. Under a *telling key* (`password`, `api_key`, …) any value is one that
 is not plainly a stand-in; under a key that only hints (`token`, `auth`, …) it must be long and
-random as well. JSON and `key=value` inside texts is looked into, too.
+random as well. JSON and `key=value` inside texts is looked into, too. `[redacted:api-key:1]` stands
+where a secret was, and is none.
 
 Session ids are no secrets here: every recording of a session has them, and they end with it.
 """
@@ -11,13 +12,15 @@ Session ids are no secrets here: every recording of a session has them, and they
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
-from pipeline.core.shapes import is_list, is_object
+from pipeline.core.json_leaves import Leaf, leaves
+
+T = TypeVar("T")
 
 _SHOWN = 4
 _LONG_ENOUGH_TO_SHOW = 12
@@ -68,7 +71,14 @@ _STAND_IN = re.compile(
 )
 _CODE = re.compile(r".*[(\[].*|(?:os|process|env|self)\..*")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+PLACEHOLDER = re.compile(r"\[redacted:([a-z0-9-]+):(\d+)\]", re.ASCII)
+"""What stands where a secret was: its kind, and a number that is the same for the same secret."""
+
+
+def placeholder(kind: str, number: int) -> str:
+    """`[redacted:api-key:1]`: nothing in it needs an escape in JSON."""
+    return f"[redacted:{kind}:{number}]"
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,27 +95,29 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
         return f"{start}({len(self.value)} characters)"
 
 
-def find_secrets(value: Any) -> Iterator[Secret]:
-    """All secrets in a JSON value, in the order of the text; each place is told once."""
-    # A stack of our own: how deep a foreign value goes is not our choice.
-    stack: list[tuple[str, str, Any]] = [(".", "", value)]
-    while stack:
-        path, key, here = stack.pop()
-        if is_object(here):
-            inner: list[tuple[str, str, Any]] = []
-            for name, child in here.items():
-                yield from _of_text(f"{path} | keys[]", "", name)
-                inner.append((_join(path, name), name, child))
-            stack.extend(reversed(inner))
-        elif is_list(here):
-            items = [(f"{path}[{at}]", key, child) for at, child in enumerate(here)]
-            stack.extend(reversed(items))
-        elif isinstance(here, str):
-            parsed = _parsed(here)
-            if parsed is None:
-                yield from _of_text(path, key, here)
-            else:
-                stack.append((f"{path} | fromjson | .", key, parsed))
+def find_secrets(text: str) -> Iterator[Secret]:
+    """All secrets in a JSON text, or in any other, in their order; each place is told once."""
+    for leaf in leaves(text):
+        for start, stop, rule in secret_spans(leaf.key, leaf.text):
+            yield Secret(path=path_of(leaf), rule=rule, value=leaf.text[start:stop])
+
+
+def path_of(leaf: Leaf) -> str:
+    """Where a leaf is, for jq. A key that is a secret itself, or long, is cut: paths are shown."""
+    return leaf.place.path(_shown)
+
+
+def secret_spans(key: str, text: str) -> list[tuple[int, int, str]]:
+    """Begin, end and rule of each secret in a text that stands under a key; none overlaps.
+
+    A key that makes a secret of the rest of the text makes one of the whole.
+    """
+    found = list(spans(text))
+    rest = text
+    for start, stop, _ in reversed(found):
+        rest = rest[:start] + rest[stop:]
+    rule = _rule_of(key, rest)
+    return [(0, len(text), rule)] if rule else found
 
 
 def spans(text: str) -> Iterator[tuple[int, int, str]]:
@@ -118,18 +130,23 @@ def spans(text: str) -> Iterator[tuple[int, int, str]]:
         rule = "" if _CODE.fullmatch(value) else _rule_of(key, value)
         if rule and (sign == "=" or _is_no_word(value)):
             found.append((*pair.span(3), rule))
-    end = 0
-    for start, stop, rule in sorted(found, key=lambda each: (each[0], -each[1])):
-        if start >= end:
-            yield start, stop, rule
-            end = stop
+    yield from merged(
+        (start, stop, rule)
+        for start, stop, rule in found
+        if not PLACEHOLDER.fullmatch(text, start, stop)
+    )
 
 
-def _of_text(path: str, key: str, text: str) -> Iterator[Secret]:
-    found = [Secret(path=path, rule=rule, value=text[a:b]) for a, b, rule in spans(text)]
-    if not found and (rule := _rule_of(key, text)):
-        found = [Secret(path=path, rule=rule, value=text)]
-    yield from found
+def merged(found: Iterable[tuple[int, int, T]]) -> list[tuple[int, int, T]]:
+    """Spans in order, those that overlap as one, which is called as its first and longest part."""
+    whole: list[tuple[int, int, T]] = []
+    for start, stop, what in sorted(found, key=lambda each: (each[0], -each[1])):
+        if whole and start < whole[-1][1]:
+            before, end, first = whole[-1]
+            whole[-1] = before, max(end, stop), first
+        else:
+            whole.append((start, stop, what))
+    return whole
 
 
 def _inner(match: re.Match[str]) -> tuple[int, int]:
@@ -141,14 +158,14 @@ def _rule_of(key: str, value: str) -> str:
     name = _name_of(key)
     if name not in _NAMES and not name.endswith(_ENDS):
         return ""
-    value = value.strip()
+    value = PLACEHOLDER.sub("", value).strip()
     if _STAND_IN.fullmatch(value):
         return ""
     if name in _TELLING or name.endswith(_TELLING_ENDS):
         # A sentence under such a key describes it, as in a form.
         is_sentence = " " in value and name not in _HAVE_SPACES
         return "" if is_sentence else "telling-key"
-    return "random-text" if _is_random(value) else ""
+    return "random-text" if is_random(value) else ""
 
 
 @lru_cache(maxsize=1024)
@@ -162,29 +179,15 @@ def _is_no_word(value: str) -> bool:
     return len(value) >= _LONG_AS_WORD and re.search(r"\d", value) is not None
 
 
-def _is_random(text: str) -> bool:
-    """Long, without spaces, and with many different characters, as no word has them."""
+def is_random(text: str) -> bool:
+    """Long, without spaces, and with many different characters: no word, and not to be guessed."""
     if len(text) < _LONG or re.search(r"\s", text) or not re.search(r"\d", text):
         return False
     shares = [count / len(text) for count in Counter(text).values()]
     return -sum(share * math.log2(share) for share in shares) >= _RANDOM_BITS
 
 
-def _parsed(text: str) -> Any:
-    """The object or array that a text is; None if it is something else."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        value: Any = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-    return value
-
-
-def _join(path: str, key: str) -> str:
-    """A step down. A key that is a secret itself, or long, is cut: paths are shown."""
+def _shown(key: str) -> str:
     if any(True for _ in spans(key)):
         key = f"{key[:_SHOWN]}…"
-    key = key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}…"
-    step = f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{msgspec.json.encode(key).decode()}]"
-    return f"{path.removesuffix('.')}{step}" if step[0] == "." else f"{path}{step}"
+    return key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}…"

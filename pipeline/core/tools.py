@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core.canonical import canonical
 from pipeline.core.commands import Passing
 from pipeline.core.events import Json, Problem, Tool, ToolsChanged, ToolsListed
 from pipeline.core.jsonrpc import shorten
@@ -75,7 +76,7 @@ def read_tool(server: str, raw: Any) -> Tool:
     if not is_object(schema):
         found = f"found {_shown(schema)} as schema of {name!r}"
         raise MalformedToolError(f"{found}, expected an object")
-    return Tool(
+    tool = Tool(
         server=server,
         name=name,
         title=_text(raw, "title"),
@@ -84,6 +85,33 @@ def read_tool(server: str, raw: Any) -> Tool:
         output_schema=_object(raw, "outputSchema"),
         annotations=_object(raw, "annotations") or {},
     )
+    return replace(tool, digest=digest(tool))
+
+
+def digest(tool: Tool) -> str:
+    """What `Tool.digest` is to be: `sha256:` and 64 hexadecimal digits.
+
+    Anybody can compute it from an answer to `tools/list`, and compare it with what was seen before:
+
+        said = {key: tool[key] for key in KEYS if tool.get(key)}  # KEYS: the six below
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    (RFC 8785 differs from that `json.dumps` in numbers that are no small integers, and in the order
+    of names beyond U+FFFF.) An input schema that the server does not give is `{"type":"object"}`,
+    and one that it spells `input_schema` or `parameters` counts as `inputSchema`. The six members
+    are what a person approves and a model reads; server and alias are not among them.
+    """
+    members: Json = {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": tool.input_schema,
+        "outputSchema": tool.output_schema,
+        "annotations": tool.annotations,
+    }
+    said = {key: value for key, value in members.items() if value}
+    return f"sha256:{sha256(canonical(said)).hexdigest()}"
 
 
 def with_aliases(tools: Sequence[Tool], taken: set[str]) -> tuple[Tool, ...]:
@@ -160,6 +188,7 @@ def _digested(alias: str, tool: Tool, used: Set[str]) -> str:
 
 
 def _difference(server: str, before: Sequence[Tool], now: Sequence[Tool]) -> ToolsChanged:
+    # The digest is part of a tool: it tells `true` from `1`, which Python's `==` does not.
     old = {tool.name: tool for tool in before}
     new = {tool.name: tool for tool in now}
     return ToolsChanged(

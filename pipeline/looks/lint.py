@@ -3,20 +3,22 @@
 A secret is never printed: how it begins and how long it is must do, and the place is named.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core.codec import (
+    KINDS,
     Entry,
-    Header,
     NotARecordingError,
+    Upgrade,
     decode_entry,
-    decode_header,
 )
-from pipeline.core.commands import CallModel, CancelModel, Item
+from pipeline.core.commands import CallModel, CancelModel
 from pipeline.core.events import (
     ModelFailed,
     ModelFinished,
@@ -26,13 +28,20 @@ from pipeline.core.events import (
     ToolStarted,
 )
 from pipeline.core.instants import NotATimeError, microseconds
+from pipeline.core.pieces import Pieces, Streamed, head_of
 from pipeline.core.secrets import Secret, find_secrets
+from pipeline.looks.manifest import (
+    Manifest,
+    NotAManifestError,
+    expected_in,
+    missing_in,
+    read_manifest,
+)
 from pipeline.looks.words import count, duration
 from pipeline.shell.recordings import RecordingError
 from sinks.terminal_text import one_line
 
 _HEADER = b'{"kind":"recording"'
-_KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Item))
 _MICRO = 1_000_000
 
 
@@ -57,19 +66,24 @@ def lint(path: Path) -> list[Finding]:
         RecordingError: If the file cannot be read, or is no recording at all.
     """
     secrets = _Secrets(path)
+    claims = _Claims(path)
     findings: list[Finding] = []
     try:
         with path.open("rb") as file:
-            findings += _read(path, file, secrets)
+            findings += _read(path, file, secrets, claims)
     except OSError as exc:
         raise RecordingError(f"cannot read {str(path)!r}: {exc.strerror}") from exc
-    return sorted([*findings, *secrets.findings()], key=lambda each: each.line)
+    found = [*findings, *secrets.findings(), *claims.findings()]
+    return sorted(found, key=lambda each: each.line)
 
 
-def _read(path: Path, lines: Iterable[bytes], secrets: "_Secrets") -> Iterator[Finding]:
+def _read(
+    path: Path, lines: Iterable[bytes], secrets: "_Secrets", claims: "_Claims"
+) -> Iterator[Finding]:
     run: _Run | None = None
     for number, line in enumerate(lines, 1):
         secrets.read(number, line)
+        claims.read(number, line)
         if not line.endswith(b"\n"):
             size = count(len(line), "byte")
             text = f"the last line is not whole ({size}), as after a crash; it does not count"
@@ -90,29 +104,75 @@ def _read(path: Path, lines: Iterable[bytes], secrets: "_Secrets") -> Iterator[F
 
 
 class _Secrets:
-    """The secrets of a file, each where it stands first."""
+    """The secrets of a file, each where it stands first; also those that are cut into pieces."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._pieces = Pieces()
         self._first: dict[str, tuple[int, Secret]] = {}
         self._times: dict[str, int] = {}
 
     def read(self, number: int, line: bytes) -> None:
-        try:
-            value: Any = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            # What is no JSON may hold a secret all the same.
-            value = line.decode("utf-8", "replace")
-        for secret in find_secrets(value):
+        # What is no JSON may hold a secret all the same.
+        for secret in find_secrets(line.decode("utf-8", "replace")):
             self._first.setdefault(secret.value, (number, secret))
             self._times[secret.value] = self._times.get(secret.value, 0) + 1
+        self._join(self._pieces.read(number, head_of(line)))
+
+    def _join(self, ended: Iterable[Streamed]) -> None:
+        """A secret that no piece shows as a whole."""
+        for streamed in ended:
+            for secret in find_secrets(streamed.text):
+                if secret.value not in self._first:
+                    found = replace(secret, path=".text, put together with the pieces after it")
+                    self._first[secret.value] = streamed.line, found
+                    self._times[secret.value] = 1
 
     def findings(self) -> Iterator[Finding]:
+        self._join(self._pieces.end())
         for value, (number, secret) in self._first.items():
             more = self._times[value] - 1
             again = f", and {count(more, 'time')} more in this file" if more else ""
             text = f"{secret.rule} {secret.hint} at {secret.path}{again}"
             yield Finding(number, self._path, "secret", text)
+
+
+class _Claims:
+    """What a manifest beside the file says of it, if there is one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._digest = sha256()
+        self._missing: list[Finding] = []
+        self._manifest: Manifest | None = None
+        self._expected: dict[int, list[tuple[str, str]]] = {}
+        try:
+            self._manifest = read_manifest(path)
+        except NotAManifestError as exc:
+            self._missing.append(Finding(1, path, "manifest", str(exc)))
+        if self._manifest is not None:
+            self._expected = expected_in(self._manifest)
+
+    def read(self, number: int, line: bytes) -> None:
+        if self._manifest is None:
+            return
+        self._digest.update(line)
+        for path, placeholder in missing_in(line, self._expected.pop(number, [])):
+            self._miss(number, path, placeholder)
+
+    def findings(self) -> Iterator[Finding]:
+        for number, places in self._expected.items():
+            for path, placeholder in places:
+                self._miss(number, path, placeholder)
+        yield from self._missing
+        digest = self._digest.hexdigest()
+        if self._manifest is not None and digest != self._manifest.clean.sha256:
+            text = f"the file was changed after it was redacted: its SHA-256 is {digest} now"
+            yield Finding(1, self._path, "manifest", text)
+
+    def _miss(self, number: int, path: str, placeholder: str) -> None:
+        text = f"found no {placeholder} at {path}, where the manifest has it"
+        self._missing.append(Finding(number, self._path, "manifest", text))
 
 
 class _Run:
@@ -126,20 +186,21 @@ class _Run:
         self._calls: dict[str, tuple[int, str]] = {}
         self._model_calls: dict[str, tuple[int, str]] = {}
         self._is_over = False
+        self._upgrade: Callable[[bytes], bytes] = bytes
 
     def header(self, number: int, line: bytes) -> Iterator[Finding]:
         try:
-            header: Header = decode_header(line)
+            self._upgrade = upgrade = Upgrade(line)
         except NotARecordingError as exc:
             yield self._finding(number, "malformed", str(exc))
         else:
-            if header.at:
-                yield from self._time(number, header.at)
+            if upgrade.header.at:
+                yield from self._time(number, upgrade.header.at)
 
     def entry(self, number: int, line: bytes) -> Iterator[Finding]:
         self._line = number
         try:
-            entry = decode_entry(line)
+            entry = decode_entry(self._upgrade(line))
         except NotARecordingError as exc:
             yield from self._unread(number, line, str(exc))
             return
@@ -162,7 +223,7 @@ class _Run:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             value = None
         match value:
-            case {"kind": str() as kind} if kind not in _KINDS:
+            case {"kind": str() as kind} if kind not in KINDS:
                 text = f"found {kind[:60]!r}, which is no kind that this version knows"
                 yield self._finding(number, "unknown-kind", text)
             case _:

@@ -13,8 +13,10 @@ _TINTS: dict[Sign, str] = {">": "36", "<": "32", "=": "2", "·": "2", "!": "31",
 _YOU = "1"
 
 
-def show(run: RecordedRun, *, colour: bool, width: int) -> str:
+def show(run: RecordedRun, *, colour: bool, width: int, verbose: bool = False) -> str:
     """The whole run as text, `width` cells wide; long texts are shortened, and it says so.
+
+    `verbose` names every tool, with the beginning of its digest.
 
     Raises:
         RecordingError: If the run cannot be read.
@@ -22,7 +24,7 @@ def show(run: RecordedRun, *, colour: bool, width: int) -> str:
     story = story_of(run)
     sheet = Sheet(width, colour=colour)
     teller = words.Teller(story)
-    _head(sheet, story)
+    _head(sheet, story, verbose=verbose)
     is_apart = False
     for chapter in story.chapters:
         if isinstance(chapter, Turn):
@@ -38,7 +40,7 @@ def show(run: RecordedRun, *, colour: bool, width: int) -> str:
     return sheet.text()
 
 
-def _head(sheet: Sheet, story: Story) -> None:
+def _head(sheet: Sheet, story: Story, *, verbose: bool) -> None:
     header = story.header
     sheet.heading(f"Session {one_line(clip(header.session, 80))}", f"rxmcp {header.rxmcp[:20]}")
     sheet.row("when", f"{words.when(story)}, for {words.duration(story.duration)}")
@@ -48,6 +50,8 @@ def _head(sheet: Sheet, story: Story) -> None:
     for server in story.servers:
         sheet.row("server", _line(words.server_line(server)))
         sheet.row("", _line(words.tools_line(server)))
+        for tool in server.tools if verbose else ():
+            sheet.row("", _line(words.tool_line(tool)), tint="2")
 
 
 def _turn(sheet: Sheet, turn: Turn, teller: words.Teller) -> None:

@@ -7,6 +7,7 @@ from pipeline.core.events import (
     PromptCancelled,
     RunResumed,
     Tokens,
+    Tool,
     ToolsChanged,
 )
 from pipeline.core.story import Call, ModelTurn, Note, Server, Story, Turn
@@ -15,6 +16,7 @@ from sinks.notices import Notice, Notices
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
 _EXACT = 10.0  # seconds: longer times need no hundredths
 _MOST_NAMES = 12
+_SHORT_DIGEST = len("sha256:") + 12
 
 
 def duration(seconds: float) -> str:
@@ -69,6 +71,11 @@ def tools_line(server: Server) -> str:
     if not server.tools:
         return "no tools"
     return f"{count(len(server.tools), 'tool')}: {names([tool.name for tool in server.tools])}"
+
+
+def tool_line(tool: Tool) -> str:
+    """A tool and as much of its digest as tells it from what it was before."""
+    return f"{tool.digest[:_SHORT_DIGEST]}  {tool.name}"
 
 
 def wish(turn: Turn) -> str:

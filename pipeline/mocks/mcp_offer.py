@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.core.events import Json
-from pipeline.core.session.sse import KNOWN
+from pipeline.core.session.handshake import KNOWN
 from pipeline.core.shapes import is_object
 from pipeline.core.tools import MalformedToolError, read_tool
 from pipeline.mocks.mcp_script import McpScript

@@ -1,26 +1,31 @@
 """Carries out what the core asks for: the one place where commands meet the world."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from pipeline.core.codec import Entry
 from pipeline.core.commands import (
+    Ask,
     CallModel,
     CancelModel,
     Close,
+    Cut,
+    Get,
     Item,
     Open,
     Post,
     ReadPrompt,
     Reconnect,
     StartTimer,
+    StopAsking,
     StopTimer,
 )
-from pipeline.core.events import Input
+from pipeline.core.events import Input, QuestionAnswered
 from pipeline.mailbox import Mailbox
 from pipeline.shell.coroutine import Spawn
-from pipeline.shell.http_post import Outbox
 from pipeline.shell.models import Models
+from pipeline.shell.sender import Sender
 from pipeline.shell.streams import Streams
 from pipeline.shell.timers import Timers
 
@@ -30,6 +35,10 @@ class Prompts(Protocol):
 
     async def read(self) -> Input:
         """The next prompt, or what came instead of it (`InputEnded`, `PromptRejected`, …)."""
+        ...
+
+    async def ask(self, question: str) -> QuestionAnswered:
+        """What the person answers to a question; it may come while a `read` is under way."""
         ...
 
 
@@ -45,7 +54,7 @@ class Effects:
         mailbox: Mailbox[Entry],
         *,
         streams: Streams,
-        outboxes: Mapping[str, Outbox],
+        senders: Mapping[str, Sender],
         timers: Timers,
         models: Callable[[Spawn], Models],
         prompts: Prompts | None,
@@ -54,20 +63,21 @@ class Effects:
     ) -> None:
         self.mailbox = mailbox
         self._streams = streams
-        self._outboxes = outboxes
+        self._senders = senders
         self._timers = timers
         self._make_models = models
         self._prompts = prompts
         self._put = put
         self._is_written = is_written
+        self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, spawn: Spawn) -> None:
         """Take commands until cancelled; whatever takes time becomes a task of `spawn`."""
         models = self._make_models(spawn)
         models.prepare()
         self._streams.start(spawn)
-        for outbox in self._outboxes.values():
-            spawn(outbox.run())
+        for sender in self._senders.values():
+            spawn(sender.run())
         try:
             while (entry := await self.mailbox.take()) is not None:
                 await self._is_written(entry.seq)
@@ -79,7 +89,16 @@ class Effects:
     def _carry_out(self, command: Item, models: Models, spawn: Spawn) -> None:
         match command:
             case Post(server=server):
-                self._outboxes[server].send(command)
+                self._senders[server].send(command)
+            case Get(server=server):
+                self._senders[server].get(command)
+            case Cut(server=server, id=id_):
+                self._senders[server].cut(id_)
+            case Ask(question=question):
+                self._ask(question, spawn)
+            case StopAsking(question=question):
+                if (asking := self._asking.pop(question, None)) is not None:
+                    asking.cancel()
             case CallModel():
                 models.start(command)
             case CancelModel(call=call):
@@ -88,8 +107,8 @@ class Effects:
                 self._timers.start(id_, seconds)
             case StopTimer(id=id_):
                 self._timers.stop(id_)
-            case Open(server=server):
-                self._streams.open(server)
+            case Open(server=server, transport=transport):
+                self._streams.open(server, transport)
             case Reconnect(server=server, reason=reason):
                 self._streams.reconnect(server, reason)
             case Close(server=server, reason=reason, status=status):
@@ -99,6 +118,17 @@ class Effects:
                     spawn(self._read_prompt(self._prompts))
             case _:
                 raise TypeError(f"{type(command).__name__} is not a command")
+
+    def _ask(self, question: str, spawn: Spawn) -> None:
+        if self._prompts is None:
+            self._put(QuestionAnswered(question=question, action="cancel"))
+            return
+        task = spawn(self._put_answer(self._prompts, question))
+        self._asking[question] = task
+        task.add_done_callback(lambda _: self._asking.pop(question, None))
+
+    async def _put_answer(self, prompts: Prompts, question: str) -> None:
+        self._put(await prompts.ask(question))
 
     async def _read_prompt(self, prompts: Prompts) -> None:
         self._put(await prompts.read())

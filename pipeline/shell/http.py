@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -15,6 +15,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pipeline.shell.targets import origin
+
+Method: TypeAlias = Literal["GET", "POST", "DELETE"]
 
 MAX_HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -69,7 +71,7 @@ def make_post_session() -> aiohttp.ClientSession:
 
 async def request(
     http: aiohttp.ClientSession,
-    method: Literal["GET", "POST"],
+    method: Method,
     url: str,
     *,
     headers: CIMultiDict[str],
@@ -112,16 +114,16 @@ async def request(
         where = next_hop(where, location, method=method, status=status)
 
 
-def next_hop(url: URL, location: str, *, method: Literal["GET", "POST"], status: int) -> URL:
+def next_hop(url: URL, location: str, *, method: Method, status: int) -> URL:
     """Where a redirect leads.
 
     Raises:
         RedirectRefusedError: If it names no place, one of another origin or with a user in it, or
             would turn a POST into a GET.
     """
-    if method == "POST" and status not in _METHOD_KEPT:
+    if method != "GET" and status not in _METHOD_KEPT:
         raise RedirectRefusedError(
-            f"found redirect {status} as the answer to a POST, expected 307 or 308", status
+            f"found redirect {status} as the answer to a {method}, expected 307 or 308", status
         )
     if not location:
         raise RedirectRefusedError(f"found redirect {status} without a Location", status)

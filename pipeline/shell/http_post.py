@@ -12,7 +12,8 @@ from config.options import MailboxOptions, PostOptions
 from pipeline.core.commands import Post
 from pipeline.core.events import PostAnswered
 from pipeline.mailbox import Mailbox
-from pipeline.shell.http import RedirectRefusedError, Watch, read_up_to, request
+from pipeline.shell.http import RedirectRefusedError, Watch, read_up_to
+from pipeline.shell.http_credentials import request_as
 from pipeline.shell.http_failures import explain
 from pipeline.shell.targets import Target, origin, public_url
 
@@ -117,14 +118,16 @@ class Outbox:
             self._answer(letter, reason=f"not sent: {exc}")
             return False
         try:
-            async with asyncio.timeout_at(letter.deadline):
-                letter.response = await request(
+            async with asyncio.timeout_at(letter.deadline) as limit:
+                letter.response = await request_as(
+                    self._target,
                     self._http,
                     "POST",
                     self._address(post.url),
                     headers=self._headers(),
                     data=message,
                     watch=letter.watch,
+                    limit=limit,
                 )
         except RedirectRefusedError as exc:
             self._answer(letter, reason=f"HTTP {exc.status}: {exc}")

@@ -21,9 +21,9 @@ from pipeline.shell.http import (
     RedirectRefusedError,
     Watch,
     read_up_to,
-    request,
     retry_after,
 )
+from pipeline.shell.http_credentials import request_as
 from pipeline.shell.http_failures import explain, is_hopeless
 from pipeline.shell.targets import Target
 
@@ -150,9 +150,16 @@ async def _connect(
 ) -> aiohttp.ClientResponse:
     watch = Watch()
     try:
-        async with asyncio.timeout(options.connect_timeout):
-            return await request(
-                http, "GET", target.url, headers=_headers(target, memory), watch=watch
+        async with asyncio.timeout(options.connect_timeout) as limit:
+            return await request_as(
+                target,
+                http,
+                "GET",
+                target.url,
+                headers=_headers(target, memory),
+                data=None,
+                watch=watch,
+                limit=limit,
             )
     except RedirectRefusedError as exc:
         raise StreamRefusedError(str(exc), status=exc.status, is_fatal=True) from exc

@@ -10,9 +10,19 @@ import stat
 import sys
 from typing import Protocol, TypeAlias
 
-from pipeline.core.events import InputEnded, PromptCancelled, PromptRejected, PromptSubmitted
+from pipeline.core import slash
+from pipeline.core.events import (
+    InputEnded,
+    PromptCancelled,
+    PromptRejected,
+    PromptSubmitted,
+    QuestionAnswered,
+    RequestSubmitted,
+)
 
-PromptEvent: TypeAlias = PromptSubmitted | PromptRejected | PromptCancelled | InputEnded
+PromptEvent: TypeAlias = (
+    PromptSubmitted | RequestSubmitted | PromptRejected | PromptCancelled | InputEnded
+)
 
 MAX_CHARS = 1_000_000
 _CHUNK = 64 * 1024
@@ -29,6 +39,10 @@ class PromptReader(Protocol):
         """The next prompt, or why there is none; after `InputEnded` only that."""
         ...
 
+    async def ask(self, question: str) -> QuestionAnswered:
+        """What the person answers to a server's question, also while a `read` is under way."""
+        ...
+
 
 def stdin_fd() -> int | None:
     """The descriptor of standard input, None where there is none (closed, or never given)."""
@@ -43,6 +57,8 @@ def stdin_fd() -> int | None:
 def to_prompt(text: str, *, max_chars: int, repaired: bool = False) -> PromptEvent:
     """A prompt from a text, if it is one: neither empty nor too long, and text throughout.
 
+    A command as `/resources` is the request that it stands for.
+
     Lone surrogates (how Python keeps bytes that are no UTF-8) become U+FFFD, for a recording could
     not hold them.
     """
@@ -51,6 +67,12 @@ def to_prompt(text: str, *, max_chars: int, repaired: bool = False) -> PromptEve
     if len(text) > max_chars:
         return _too_long(len(text), max_chars)
     whole = _SURROGATE.sub("\ufffd", text)
+    try:
+        request = slash.parse(whole)
+    except slash.SlashError as exc:
+        return PromptRejected(reason=str(exc))
+    if request is not None:
+        return request
     return PromptSubmitted(text=whole, repaired=repaired or whole != text)
 
 
@@ -79,6 +101,10 @@ class PipeReader:
             RuntimeError: If another `read` is under way.
         """
         return await self._alone(whole=False)
+
+    async def ask(self, question: str) -> QuestionAnswered:
+        """Nobody is there: lines are prompts, and no answers."""
+        return QuestionAnswered(question=question, action="cancel")
 
     async def read_all(self, *, patience: float) -> PromptEvent:
         """All that is left, up to the end, as one text: the context of a `-p`.

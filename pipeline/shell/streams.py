@@ -1,11 +1,12 @@
 """The event streams of a run: one subscription per server, opened and closed as the core says."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import aiohttp
+import reactivex as rx
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -41,8 +42,9 @@ class Seams:
     kicks: Observable[Exception]
 
 
-Make: TypeAlias = Callable[[Target, Seams], Observable[StreamItem | StreamLost]]
-"""What makes a server's stream, retries included."""
+Transport: TypeAlias = Literal["sse", "http", "stdio"]
+Make: TypeAlias = Callable[[str, Transport, Seams], Observable[StreamItem | StreamLost]]
+"""What makes a server's link, by its name and transport, retries included."""
 
 
 class StreamDroppedError(StreamError):
@@ -77,6 +79,11 @@ def announce(server: str) -> Callable[[Exception, float | None, int], StreamLost
     return tell
 
 
+def is_alive(item: StreamItem) -> bool:
+    """Has the server given an answer that it gave gladly? Of a link without a stream of its own."""
+    return isinstance(item, StreamAlive)
+
+
 def is_healthy(item: StreamItem) -> bool:
     """Is the server of use? To accept a stream, and to name an endpoint, proves nothing yet."""
     return isinstance(item, FrameReceived) and item.event != "endpoint"
@@ -107,22 +114,30 @@ def connection(
 # --- the owner --------------------------------------------------------------------------------
 
 
+def http_link(server: str, alive: Observable[StreamItem]) -> Observable[StreamItem]:
+    """A link without a connection of its own: open at once, and alive with each good answer."""
+    opened: Observable[StreamItem] = rx.just(StreamOpened(server=server))
+    return rx.concat(opened, alive)
+
+
 class Streams:
     """Carries out `Open`, `Reconnect` and `Close`; what the streams say goes to `put`.
 
     A stream that was opened always ends with a `StreamLost` whose `retry_in` is None: from `make`,
-    or else from here. `StreamAlive` has done its work by then and is not passed on.
+    or else from here, unless another transport takes its place. `StreamAlive` has done its work by
+    then and is not passed on. `on_lost` is called with the server of each `StreamLost`, before that
+    is put.
     """
 
     def __init__(
         self,
-        targets: Iterable[Target],
         make: Make,
         *,
         put: Callable[[StreamOpened | FrameReceived | StreamLost], None],
         room: Room,
+        on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._targets = {target.name: target for target in targets}
+        self._on_lost = on_lost
         self._make = make
         self._put = put
         self._room = room
@@ -134,13 +149,17 @@ class Streams:
         """Before any stream is opened: who takes on the tasks of the connections."""
         self._spawn = spawn
 
-    def open(self, server: str) -> None:
-        """Connect a server, and keep it connected; one that has a stream keeps that."""
-        target = self._targets[server]
+    def open(self, server: str, transport: Transport = "sse") -> None:
+        """Connect a server, and keep it connected; a link of that transport it keeps."""
         assert self._spawn is not None, "open before start"
-        if server in self._streams or self._is_disposed:
+        if self._is_disposed:
             return
-        stream = self._streams[server] = _Stream(target, self._put, self._forget)
+        if (present := self._streams.get(server)) is not None:
+            if present.transport == transport:
+                return
+            present.dispose()
+        stream = _Stream(server, transport, self._say, self._forget)
+        self._streams[server] = stream
         scheduler = AsyncIOScheduler(asyncio.get_running_loop())
         stream.subscribe(self._make, self._spawn, self._room, scheduler)
 
@@ -166,19 +185,25 @@ class Streams:
     def _forget(self, stream: "_Stream") -> None:
         del self._streams[stream.server]
 
+    def _say(self, item: StreamOpened | FrameReceived | StreamLost) -> None:
+        if isinstance(item, StreamLost):
+            self._on_lost(item.server)
+        self._put(item)
+
 
 class _Stream:
     """One server's subscription, and the one place that knows whether its end was told."""
 
     def __init__(
         self,
-        target: Target,
+        server: str,
+        transport: Transport,
         put: Callable[[StreamOpened | FrameReceived | StreamLost], None],
         forget: Callable[["_Stream"], None],
     ) -> None:
-        self.server = target.name
+        self.server = server
+        self.transport: Transport = transport
         self.kicks: Subject[Exception] = Subject()
-        self._target = target
         self._put = put
         self._forget = forget
         self._subscription = SerialDisposable()
@@ -194,7 +219,7 @@ class _Stream:
                 self._is_waiting = False
 
         seams = Seams(spawn, watched_room, lambda: self._is_waiting, self.kicks)
-        source = make(self._target, seams)
+        source = make(self.server, self.transport, seams)
         # It may be over before `subscribe` returns; a disposed slot disposes what it is given.
         self._subscription.disposable = source.subscribe(
             self._on_next, self.end, self._on_completed, scheduler=scheduler
@@ -206,8 +231,9 @@ class _Stream:
 
     def dispose(self) -> None:
         """Over, and nothing is told."""
-        self._is_over = True
-        self._forget(self)
+        if not self._is_over:
+            self._is_over = True
+            self._forget(self)
         self._subscription.dispose()
 
     def _on_next(self, item: StreamItem | StreamLost) -> None:

@@ -6,13 +6,15 @@ The core knows a server by name only. This is the one place where a name meets a
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict
 from yarl import URL
+
+from pipeline.shell.authorizer import Authorizer, NoAuthorizer
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -47,6 +49,7 @@ class Target:
     url: str
     headers: Mapping[str, str]
     secrets: tuple[str, ...] = ()
+    authorizer: Authorizer = field(default_factory=NoAuthorizer)
 
     @property
     def place(self) -> str:
@@ -95,7 +98,7 @@ def make_target(
     for header, value in extra_headers.items():
         headers[header] = value.strip()
     for header, value in headers.items():
-        _check_header(header, value)
+        check_header(header, value)
         secrets += (value, value.rpartition(" ")[2])
     return Target(
         name,
@@ -144,7 +147,12 @@ def _parse(url: str | URL) -> URL:
     return where
 
 
-def _check_header(name: str, value: str) -> None:
+def check_header(name: str, value: str) -> None:
+    """See that a header can be sent as it is.
+
+    Raises:
+        ValueError: If it cannot; the text does not quote the value.
+    """
     if _TOKEN.fullmatch(name) is None:
         raise ValueError(
             f"found {name!r} as the name of a header, expected letters, digits and dashes"

@@ -1,11 +1,13 @@
 """Prompts from a person at a terminal, with editing, history and completion."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.core.events import InputEnded, PromptCancelled
+from pipeline.core.events import InputEnded, PromptCancelled, QuestionAnswered, QuestionAsked
+from pipeline.shell.asking import answer
 from pipeline.shell.prompts import MAX_CHARS, PromptEvent, to_prompt
 
 if TYPE_CHECKING:
@@ -21,17 +23,25 @@ class TerminalReader:
     Ctrl-D on an empty line, `/exit` and `/quit` end the input. Ctrl-C clears what is typed; with
     nothing typed it is a `PromptCancelled`. The signal SIGINT stays with whoever handles it. The
     history lives as long as the reader. A cancelled `read` keeps what was typed for the next one.
+
+    A question of a server comes between: what was being typed waits, and then goes on. `asked`
+    says what a question is.
     """
 
     def __init__(
         self,
         *,
         words: Callable[[], Sequence[str]] = tuple,
+        asked: Callable[[str], QuestionAsked | None] = lambda _: None,
         ask: str = "you> ",
         max_chars: int = MAX_CHARS,
     ) -> None:
         self._words = words
+        self._asked = asked
         self._ask = ask
+        self._editing: asyncio.Task[None] | None = None
+        self._terminal = asyncio.Lock()
+        self._questions = 0
         self._max_chars = max_chars
         self._session: PromptSession[str] | None = None
         self._typed = ""
@@ -43,7 +53,7 @@ class TerminalReader:
         while not self._has_ended:
             try:
                 text = await self._line()
-            except KeyboardInterrupt:
+            except _InterruptedError:
                 return PromptCancelled()
             except EOFError:
                 break
@@ -58,11 +68,54 @@ class TerminalReader:
         """While it is entered, what is printed appears above the line that is being typed."""
         return _above_the_prompt()
 
+    async def ask(self, question: str) -> QuestionAnswered:
+        """What the person answers to a server's question; one that is closed is cancelled."""
+        self._questions += 1
+        if self._editing is not None:
+            self._editing.cancel()
+        try:
+            async with self._terminal:
+                asked = self._asked(question)
+                if asked is None:
+                    return QuestionAnswered(question=question, action="cancel")
+                return await answer(asked, self._plain_line, _say)
+        finally:
+            self._questions -= 1
+
+    async def _plain_line(self, label: str) -> str:
+        from prompt_toolkit import PromptSession  # noqa: PLC0415  (0.15 s, only for a terminal)
+
+        session: PromptSession[str] = PromptSession(label)
+        return await session.prompt_async(handle_sigint=False, set_exception_handler=False)
+
     async def _line(self) -> str:
-        if self._sent is None:
-            await self._edit()
+        while self._sent is None:
+            async with self._terminal:
+                self._editing = asyncio.create_task(self._edit_alone(), name="prompt")
+                await self._edited(self._editing)
+            # A question that came meanwhile has the terminal first.
+            await asyncio.sleep(0)
         text, self._sent = self._sent or "", None
         return text
+
+    async def _edit_alone(self) -> None:
+        try:
+            await self._edit()
+        except KeyboardInterrupt as exc:  # out of a task, this one would end the program
+            raise _InterruptedError from exc
+
+    async def _edited(self, editing: "asyncio.Task[None]") -> None:
+        """Wait for what is typed; a question may have cut it short, and then that is all."""
+        try:
+            await editing
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._questions or (task is not None and task.cancelling()):
+                editing.cancel()
+                await asyncio.gather(editing, return_exceptions=True)
+                raise
+        finally:
+            self._editing = None
 
     async def _edit(self) -> None:
         if self._session is None:
@@ -106,6 +159,15 @@ class TerminalReader:
     def _enter(self, event: "KeyPressEvent") -> None:
         self._sent = event.current_buffer.text
         event.current_buffer.validate_and_handle()
+
+
+class _InterruptedError(Exception):
+    """Ctrl-C, with nothing typed."""
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _new_line(event: "KeyPressEvent") -> None:

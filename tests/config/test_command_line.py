@@ -38,7 +38,7 @@ def read(*argv: str, dotenv: Path | None = None, **environ: str) -> Settings:
     return read_command_line(argv, environ, dotenv)
 
 
-_NAMES = "tools, call, serve, replay, resume, fork, show, diff, lint"
+_NAMES = "tools, call, serve, replay, resume, fork, show, diff, lint, migrate, redact"
 _LIVE = "chat, tools, call, resume, fork"
 
 
@@ -276,6 +276,72 @@ def test_settings_show_no_secret_and_know_them_all() -> None:
     assert "out" not in settings.secrets()
 
 
+def test_what_claude_is_told_is_secret_too_but_for_where_it_is() -> None:
+    settings = read(
+        ANTHROPIC_API_KEY=f"{SECRET}1",
+        ANTHROPIC_AUTH_TOKEN=f"{SECRET}2",
+        ANTHROPIC_BASE_URL=f"https://h/v1?key={SECRET}3",
+        ANTHROPIC_CUSTOM_HEADERS=f"X-One: {SECRET}4\nX-Two: {SECRET}5",
+    )
+    assert list(settings.secrets())[:5] == [f"{SECRET}{number}" for number in (1, 2, 3, 4, 5)]
+    assert SECRET not in repr(settings)
+    assert list(read(ANTHROPIC_BASE_URL="http://[odd").secrets()) == []
+
+
+def test_the_same_settings_name_their_secrets_in_the_same_order() -> None:
+    words = ("--server", f"http://h/?b={SECRET}5&a={SECRET}4", "-H", f"X: b {SECRET}3")
+    found = list(read(*words, MCP_API_KEY=f"{SECRET}1", ANTHROPIC_API_KEY=f"{SECRET}2").secrets())
+    assert found == [
+        f"{SECRET}1", f"{SECRET}2", f"b {SECRET}3", f"{SECRET}3", f"{SECRET}4", f"{SECRET}5",
+    ]  # fmt: skip
+
+
+def test_what_variables_of_secret_env_hold_is_read_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TWO=second-one\n", "utf-8")
+    words = ("redact", "x.jsonl", "--out", "y.jsonl", "--secret-env", "ONE", "--secret-env=TWO")
+    settings = read(*words, "--pattern", "a|b", dotenv=tmp_path / ".env", ONE="first-one")
+    assert [each.get_secret_value() for each in settings.named_secrets] == [
+        "first-one",
+        "second-one",
+    ]
+    assert (settings.secret_env, settings.pattern) == (("ONE", "TWO"), ("a|b",))
+    assert "first-one" not in repr(settings)
+    assert "a|b" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "redact needs --out PATH, the new file; the old one stays as it is"),
+        (["--secret-env", "NO"], "--secret-env: the variable 'NO' is not set, or empty"),
+        (["--secret-env", "EMPTY"], "--secret-env: the variable 'EMPTY' is not set, or empty"),
+        (
+            ["--secret-env", "SHORT"],
+            "--secret-env: 'SHORT' holds 3 characters, expected 4 or more: a shorter word "
+            "stands in many places",
+        ),
+        (
+            ["--pattern", "(secret"],
+            "--pattern: found no regular expression as Python has them: missing ), unterminated "
+            "subpattern",
+        ),
+        (
+            ["--pattern", "a" * 1001],
+            "--pattern: found a pattern of 1001 characters, expected 1000 at most",
+        ),
+        (
+            ["--pattern", "a{99999999999}"],
+            "--pattern: found no regular expression as Python has them: it is too large",
+        ),
+    ],
+)
+def test_what_redact_cannot_look_for_is_told_and_not_quoted(words: list[str], text: str) -> None:
+    out = [] if not words else ["--out", "y.jsonl"]
+    with pytest.raises(UsageError) as caught:
+        read("redact", "x.jsonl", *out, *words, EMPTY="", SHORT="abc")
+    assert str(caught.value) == text
+
+
 @pytest.mark.parametrize(
     ("argv", "environ"),
     [
@@ -317,7 +383,7 @@ KINDS = "expected console, jsonl=PATH or webhook=URL"
         (["--max-turns", "1.5"], "--max-turns: found '1.5', expected a whole number"),
         (["--max-turns", "0"], "--max-turns: found '0', expected 1 or more"),
         (["serve", "--port", "65536"], "--port: found '65536', expected 65535 or less"),
-        (["--dialect", "x"], "--dialect: found 'x', expected 'auto', 'seed' or 'sse'"),
+        (["--dialect", "x"], "--dialect: found 'x', expected 'auto', 'seed', 'sse', 'http' or 'stdio'"),
         (["--sink", "foo"], f"--sink: unknown sink 'foo'; {KINDS}"),
         (["--sink", "foo=bar"], f"--sink: unknown sink 'foo'; {KINDS}"),
         (["--sink", "jsonl"], "--sink: sink 'jsonl' needs a path, expected jsonl=PATH"),

@@ -3,8 +3,8 @@ from msgspec.structs import replace
 from pipeline.core.call_table import Call, Calls, call_of, calls_of, posted_to
 from tests.support.play import a_plan, a_tool
 
-ONE = Call("c1", a_tool(), {}, is_posted=True, sends=1)
-AGAIN = replace(ONE, id="c2", sends=2)
+ONE = Call("c1", a_tool(), {}, state="posted", sends=1, messages=1)
+AGAIN = replace(ONE, id="c2", sends=2, messages=2)
 WAITING = Call("c3", a_tool(server="other"), {})
 TABLE = Calls(a_plan("s", "other"), open={call.id: call for call in (ONE, AGAIN, WAITING)})
 

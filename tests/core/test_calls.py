@@ -6,7 +6,7 @@ import mcp_types
 import pytest
 from mcp_types import jsonrpc as official
 
-from pipeline.core import calls
+from pipeline.core import call_losses, calls
 from pipeline.core.calls import Calls, Move
 from pipeline.core.commands import Passing, Post, Reconnect, StartTimer, StopTimer
 from pipeline.core.events import (
@@ -152,7 +152,7 @@ def test_no_more_calls_than_the_limit_are_under_way() -> None:
 
 
 def test_a_call_to_a_server_that_is_gone_ends_at_once() -> None:
-    table, _ = calls.on_stream_lost(connected(), lost(None, reason="HTTP 410"))
+    table, _ = call_losses.on_stream_lost(connected(), lost(None, reason="HTTP 410"))
     after, out = started(table, "c1")
     assert after == table
     assert kinds(out) == ["ToolStarted", "ToolEnded"]
@@ -161,7 +161,7 @@ def test_a_call_to_a_server_that_is_gone_ends_at_once() -> None:
 
 
 def test_a_server_that_is_ready_again_is_gone_no_more() -> None:
-    table, _ = calls.on_stream_lost(connected(), lost(None))
+    table, _ = call_losses.on_stream_lost(connected(), lost(None))
     table, _ = calls.on_session_ready(table, a_route())
     assert posts(started(table, "c1")[1]) == ["call:c1"]
 
@@ -198,7 +198,7 @@ def test_a_server_that_echoes_an_id_gets_calls_side_by_side_from_then_on() -> No
 def test_a_new_connection_has_to_show_again_that_it_echoes_ids() -> None:
     table, _ = started(connected("seed"), "c1")
     table, _ = calls.on_reply(table, reply("call:c1"))
-    table, _ = calls.on_stream_lost(table, lost())
+    table, _ = call_losses.on_stream_lost(table, lost())
     table, _ = calls.on_session_ready(table, a_route(dialect="seed"))
     assert posts(started(table, "c2", "c3")[1]) == ["call:c2"]
 
@@ -453,7 +453,7 @@ def test_a_seed_server_without_ids_gets_a_new_stream_and_the_next_call_waits_for
     _, late = calls.on_reply(table, reply(None))
     assert kinds(late) == ["Problem"]
     assert posts(started(table, "c3")[1]) == [], "nothing goes out on the old stream"
-    table, out = calls.on_stream_lost(table, lost(0.5))
+    table, out = call_losses.on_stream_lost(table, lost(0.5))
     assert outcomes(out) == []
     table, out = calls.on_session_ready(table, a_route(dialect="seed"))
     assert posts(out) == ["call:c2"]
@@ -544,7 +544,7 @@ def test_calls_that_were_sent_to_a_lost_server_have_an_unknown_outcome(
     table, _ = calls.on_session_ready(connected(), a_route("other"))
     table, _ = started(table, "c1", "c2")
     table, _ = started(table, "c3", server="other")
-    table, out = calls.on_stream_lost(table, lost(retry_in))
+    table, out = call_losses.on_stream_lost(table, lost(retry_in))
     assert outcomes(out) == [("c1", "unknown"), ("c2", "unknown")]
     assert only(ToolEnded, out)[0].reason == (
         "the connection to 's' was lost before the answer: it went away"
@@ -556,7 +556,7 @@ def test_calls_that_were_sent_to_a_lost_server_have_an_unknown_outcome(
 
 def test_calls_that_wait_go_out_when_the_server_is_back() -> None:
     table, _ = started(connected("seed"), "c1", "c2", "c3")
-    table, out = calls.on_stream_lost(table, lost(1))
+    table, out = call_losses.on_stream_lost(table, lost(1))
     assert outcomes(out) == [("c1", "unknown")]
     table, out = started(table, "c4")
     assert posts(out) == []
@@ -566,15 +566,15 @@ def test_calls_that_wait_go_out_when_the_server_is_back() -> None:
 
 def test_calls_that_wait_for_a_server_that_is_gone_were_not_sent() -> None:
     table, _ = started(connected("seed"), "c1", "c2", "c3")
-    table, out = calls.on_stream_lost(table, lost(None))
+    table, out = call_losses.on_stream_lost(table, lost(None))
     assert outcomes(out) == [("c1", "unknown"), ("c2", "not_sent"), ("c3", "not_sent")]
     assert only(ToolEnded, out)[1].reason == "'s' is gone: it went away"
     assert table.open == {}
 
 
 def test_the_loss_of_a_server_without_calls_is_quiet() -> None:
-    assert calls.on_stream_lost(connected(), lost(1))[1] == ()
-    assert calls.on_stream_lost(Calls(PLAN), lost(None))[1] == ()
+    assert call_losses.on_stream_lost(connected(), lost(1))[1] == ()
+    assert call_losses.on_stream_lost(Calls(PLAN), lost(None))[1] == ()
 
 
 # --- sending again ----------------------------------------------------------------------------
@@ -592,7 +592,7 @@ def with_hints(hints: Json, *ids: str, plan: Plan = PLAN, dialect: Any = "sse") 
 
 @pytest.mark.parametrize("hints", [READ, IDEMPOTENT, {**READ, "destructiveHint": True}])
 def test_a_lost_call_that_does_no_harm_is_sent_again_under_a_new_id(hints: Json) -> None:
-    table, out = calls.on_stream_lost(with_hints(hints, "c1"), lost(1))
+    table, out = call_losses.on_stream_lost(with_hints(hints, "c1"), lost(1))
     reason = "the connection to 's' was lost before the answer: it went away"
     assert out == (
         ToolRepeated(call="c1", server="s", tool="add", reason=reason),
@@ -622,22 +622,22 @@ def test_what_is_sent_again_is_for_the_tool_and_the_user_to_say(
     hints: Json, wish: Any, is_repeated: bool
 ) -> None:
     table = with_hints(hints, "c1", plan=Plan(repeat_calls=wish))
-    table, out = calls.on_stream_lost(table, lost(1))
+    table, out = call_losses.on_stream_lost(table, lost(1))
     assert (outcomes(out) == []) is is_repeated
     assert ("c1" in table.open) is is_repeated
 
 
 def test_a_call_is_sent_only_so_often() -> None:
     table = with_hints(READ, "c1", plan=Plan(max_call_sends=2))
-    table, _ = calls.on_stream_lost(table, lost(1))
+    table, _ = call_losses.on_stream_lost(table, lost(1))
     table, out = calls.on_session_ready(table, a_route())
     assert posts(out) == ["call:c1~2"]
-    table, out = calls.on_stream_lost(table, lost(1))
+    table, out = call_losses.on_stream_lost(table, lost(1))
     assert outcomes(out) == [("c1", "unknown")]
 
 
 def test_a_call_whose_server_is_gone_for_good_is_not_sent_again() -> None:
-    table, out = calls.on_stream_lost(with_hints(READ, "c1"), lost(None))
+    table, out = call_losses.on_stream_lost(with_hints(READ, "c1"), lost(None))
     assert outcomes(out) == [("c1", "unknown")]
     assert table.open == {}
 
@@ -652,14 +652,14 @@ def test_a_call_whose_server_is_gone_for_good_is_not_sent_again() -> None:
     ],
 )
 def test_what_became_of_the_lost_message_no_longer_matters(late: PostAnswered) -> None:
-    waiting, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    waiting, _ = call_losses.on_stream_lost(with_hints(READ, "c1"), lost(1))
     assert calls.on_posted(waiting, late) == (waiting, ())
     again, _ = calls.on_session_ready(waiting, a_route())
     assert calls.on_posted(again, late) == (again, ())
 
 
 def test_an_answer_to_the_lost_message_is_none_to_the_new_one() -> None:
-    table, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    table, _ = call_losses.on_stream_lost(with_hints(READ, "c1"), lost(1))
     table, _ = calls.on_session_ready(table, a_route())
     after, out = calls.on_reply(table, reply("call:c1"))
     assert after == table
@@ -670,20 +670,20 @@ def test_an_answer_to_the_lost_message_is_none_to_the_new_one() -> None:
 
 @pytest.mark.parametrize("end", ["timer", "abandon", "loss"])
 def test_a_call_that_was_sent_once_is_unknown_however_its_second_wait_ends(end: str) -> None:
-    table, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    table, _ = call_losses.on_stream_lost(with_hints(READ, "c1"), lost(1))
     match end:
         case "timer":
             table, out = calls.on_timer(table, "call:c1")
         case "abandon":
             table, out = calls.abandon(table, "c1", "why")
         case _:
-            table, out = calls.on_stream_lost(table, lost(None))
+            table, out = call_losses.on_stream_lost(table, lost(None))
     assert outcomes(out) == [("c1", "unknown")]
     assert table.open == {}
 
 
 def test_giving_up_a_call_that_was_sent_again_names_its_latest_message() -> None:
-    table, _ = calls.on_stream_lost(with_hints(READ, "c1"), lost(1))
+    table, _ = call_losses.on_stream_lost(with_hints(READ, "c1"), lost(1))
     table, _ = calls.on_session_ready(table, a_route())
     _, out = calls.abandon(table, "c1", "why")
     assert one(Post, out).message["params"]["requestId"] == "call:c1~2"
@@ -691,7 +691,7 @@ def test_giving_up_a_call_that_was_sent_again_names_its_latest_message() -> None
 
 def test_seed_calls_that_are_sent_again_keep_their_turn() -> None:
     table = with_hints(READ, "c1", "c2", dialect="seed")
-    table, _ = calls.on_stream_lost(table, lost(1))
+    table, _ = call_losses.on_stream_lost(table, lost(1))
     table, out = calls.on_session_ready(table, a_route(dialect="seed"))
     assert posts(out) == ["call:c1~2"]
     table, out = calls.on_reply(table, reply("call:c1~2"))
@@ -707,7 +707,7 @@ def limit(id_: str) -> StartTimer:
 
 def test_in_a_resumed_run_calls_that_were_sent_are_lost_and_others_wait_under_new_timers() -> None:
     table = with_hints({}, "c1", "c2", dialect="seed")
-    table, out = calls.on_resumed(table, ["s"])
+    table, out = call_losses.on_resumed(table, ["s"])
     assert outcomes(out) == [("c1", "unknown")]
     assert one(ToolEnded, out).reason == "the run was cut off before the answer came"
     assert out[-2:] == (deadline("c2"), limit("c2"))
@@ -716,22 +716,22 @@ def test_in_a_resumed_run_calls_that_were_sent_are_lost_and_others_wait_under_ne
 
 
 def test_in_a_resumed_run_calls_that_do_no_harm_are_sent_again() -> None:
-    table, out = calls.on_resumed(with_hints(READ, "c1"), ["s"])
+    table, out = call_losses.on_resumed(with_hints(READ, "c1"), ["s"])
     assert kinds(out) == ["ToolRepeated", "StartTimer", "StartTimer"]
     assert posts(calls.on_session_ready(table, a_route())[1]) == ["call:c1~2"]
 
 
 def test_calls_of_a_server_that_is_no_part_of_the_resumed_run_end() -> None:
     table = with_hints(READ, "c1", "c2", dialect="seed")
-    table, out = calls.on_resumed(table, ["other"])
+    table, out = call_losses.on_resumed(table, ["other"])
     assert outcomes(out) == [("c1", "unknown"), ("c2", "not_sent")]
     assert only(ToolEnded, out)[1].reason == "'s' is not part of the resumed run"
     assert table.open == {}
 
 
 def test_a_server_that_was_gone_gets_another_chance_in_a_resumed_run() -> None:
-    table, _ = calls.on_stream_lost(connected(), lost(None))
-    table, _ = calls.on_resumed(table, ["s"])
+    table, _ = call_losses.on_stream_lost(connected(), lost(None))
+    table, _ = call_losses.on_resumed(table, ["s"])
     table, out = started(table, "c1")
     assert outcomes(out) == []
     assert posts(calls.on_session_ready(table, a_route())[1]) == ["call:c1"]

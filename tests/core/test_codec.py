@@ -35,7 +35,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=4,
 )
-OBJECTS = st.dictionaries(TEXT, JSON, max_size=3)
 
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
@@ -56,7 +55,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     if origin in (Union, types.UnionType):
         return st.one_of(*(values_of(each) for each in arguments))
     if origin is dict:
-        return OBJECTS
+        return st.dictionaries(TEXT, values_of(arguments[1]), max_size=3)
     if origin is tuple:
         return st.lists(values_of(arguments[0]), max_size=2).map(tuple)
     fields = msgspec.structs.fields(kind)
@@ -70,7 +69,7 @@ KINDS: list[Any] = list(get_args(Item))
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), seq=st.integers(1, 2**53))
 def test_every_item_comes_back_as_it_was(kind: Any, data: st.DataObject, seq: int) -> None:
-    entry = Entry(seq, AT, data.draw(values_of(kind)))
+    entry = Entry(seq, AT, data.draw(values_of(kind)), data.draw(TEXT))
     line = encode_entry(entry)
     assert b"\n" not in line
     assert decode_entry(line) == entry
@@ -100,6 +99,19 @@ def test_a_line_has_its_place_first_and_then_the_item() -> None:
     assert encode_entry(entry) == (
         b'{"seq":7,"at":"2026-11-24T06:28:23.000001Z","kind":"prompt_submitted","text":"hi"}'
     )
+
+
+def test_a_line_names_its_session_after_its_place() -> None:
+    entry = Entry(7, AT, PromptSubmitted(text="hi"), 'a"b')
+    assert encode_entry(entry) == (
+        b'{"seq":7,"at":"2026-11-24T06:28:23.000001Z","session":"a\\"b",'
+        b'"kind":"prompt_submitted","text":"hi"}'
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_field_has_the_name_of_a_place(kind: Any) -> None:
+    assert not {"seq", "at", "session", "kind"} & set(kind.__struct_fields__)
 
 
 def test_an_item_alone_has_no_place() -> None:
@@ -140,7 +152,8 @@ def test_a_torn_line_is_told_wherever_it_was_torn(length: int) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        (b'{"seq":1,"at":"x","kind":"of_tomorrow"}', "of_tomorrow"),
+        (b'{"seq":1,"at":"x","kind":"of_tomorrow"}',
+         "found the kind 'of_tomorrow', expected one that docs/events.md lists; if a newer rxmcp"),
         (b'{"seq":1,"at":"x"}', "kind"),
         (b'{"at":"x","kind":"run_started"}', "seq"),
         (b'{"seq":1,"kind":"run_started"}', "at"),
@@ -174,24 +187,41 @@ def test_what_passes_between_stages_is_no_line() -> None:
 
 def test_a_header_comes_back_as_it_was_and_says_its_format() -> None:
     plan = Plan(servers=(ServerPlan(name='"recording"', url="http://x/sse"),), interactive=True)
-    header = Header(rxmcp="0.1.0", session="abc", at=AT, plan=plan)
+    header = Header(
+        rxmcp="0.1.0",
+        session="abc",
+        at=AT,
+        versions={"python": "3.11.7"},
+        settings={"silence": 30.0, "headers": [{"name": "X"}]},
+        plan=plan,
+    )
     line = encode_header(header)
-    assert line.startswith(b'{"kind":"recording","format":1,"rxmcp":"0.1.0"')
+    assert line.startswith(b'{"kind":"recording","format":2,"rxmcp":"0.1.0"')
     assert line.count(b'"format"') == 1
     assert b"\n" not in line
     assert decode_header(line) == header
 
 
 def test_the_least_header_says_its_format_too() -> None:
-    assert encode_header(Header()) == b'{"kind":"recording","format":1}'
-    assert decode_header(b'{"kind":"recording","format":1}') == Header()
+    assert encode_header(Header()) == b'{"kind":"recording","format":2}'
+    assert decode_header(b'{"kind":"recording","format":2}') == Header()
+
+
+def test_a_header_of_an_older_format_says_which() -> None:
+    assert decode_header(b'{"kind":"recording","format":1,"session":"s"}') == Header(
+        format=1, session="s"
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b'{"kind":"recording","format":2}', f"found format 2, this version reads {FORMAT}"),
-        (b'{"kind":"recording","format":0}', "found format 0"),
+        (
+            b'{"kind":"recording","format":99}',
+            f"found format 99, expected {FORMAT} or older: a newer rxmcp wrote this, and only such",
+        ),
+        (b'{"kind":"recording","format":0}', f"found format 0, expected 1 to {FORMAT}"),
+        (b'{"kind":"recording","format":"2"}', "not the first line of a recording"),
         (b'{"kind":"run_started"}', "not the first line of a recording"),
         (b'{"kind":"recording","format":1', "not the first line of a recording"),
         (b'{"kind":"recording","session":"\xff"}', "not the first line of a recording"),

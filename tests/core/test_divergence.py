@@ -22,6 +22,7 @@ from pipeline.core.events import (
     ToolsChanged,
 )
 from pipeline.core.plan import Plan, ServerPlan
+from pipeline.core.tools import digest
 from tests.support.play import (
     a_tool,
     answered,
@@ -64,7 +65,8 @@ def at_port(port: int, session: str) -> Recorded:
     name = f"localhost-{port}"
     url = f"http://127.0.0.1:{port}/sse"
     alias = f"mcp__{name}__add"
-    tool = replace(a_tool(server=name), alias=alias)
+    tool = replace(a_tool(server=name, description=f"See {url}"), alias=alias)
+    tool = replace(tool, digest=digest(tool))
     route = Route(server=name, url=f"{url}/m?sid={session}", dialect="seed", session_id=session)
     use_id = f"toolu_{port}"
     message = {"session_id": session, "tool": "add", "args": {}, "id": "call:c1"}

@@ -44,17 +44,21 @@ def test_a_message_is_read_for_what_it_is(text: str, message: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("error", "reply"),
     [
-        ('{"code":-32600,"message":"bad"}', "bad (code -32600)"),
-        ('{"message":"bad"}', "bad"),
-        ('"bad"', "bad"),
-        ('{"why":1}', '{"why":1}'),
-        ("null", "null"),
+        (
+            '{"code":-32600,"message":"bad","data":[1]}',
+            Reply("a", error="bad (code -32600)", code=-32600, data=[1]),
+        ),
+        ('{"message":"bad"}', Reply("a", error="bad")),
+        ('{"message":"bad","code":true}', Reply("a", error="bad (code True)")),
+        ('"bad"', Reply("a", error="bad")),
+        ('{"why":1}', Reply("a", error='{"why":1}')),
+        ("null", Reply("a", error="null")),
     ],
 )
-def test_an_error_is_told_in_words_whatever_its_shape(error: str, text: str) -> None:
-    assert decode(f'{{"id":"a","error":{error}}}') == (Reply("a", error=text),)
+def test_an_error_is_told_in_words_whatever_its_shape(error: str, reply: Reply) -> None:
+    assert decode(f'{{"id":"a","error":{error}}}') == (reply,)
 
 
 def test_an_error_without_an_id_is_still_an_error() -> None:

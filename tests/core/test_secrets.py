@@ -1,5 +1,6 @@
 """Secrets are found where they stand, and what only looks like one is left alone."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.secrets import Secret, find_secrets, spans
+from pipeline.core.secrets import Secret, find_secrets, merged, spans
 
 # Written in two halves, so that no scanner of repositories takes this file for a leak.
 ANTHROPIC = "sk-ant-" + "api03-Vx8mT2qLw9"
@@ -33,8 +34,13 @@ LOOKS = {
 }
 
 
+def text_of(value: Any) -> str:
+    """JSON as others write it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def found(value: Any) -> list[tuple[str, str, str]]:
-    return [(each.path, each.rule, each.value) for each in find_secrets(value)]
+    return [(each.path, each.rule, each.value) for each in find_secrets(text_of(value))]
 
 
 @pytest.mark.parametrize(("secret", "rule"), LOOKS.items(), ids=LOOKS.values())
@@ -147,9 +153,55 @@ def test_a_text_that_only_begins_like_json_is_read_as_a_text() -> None:
 
 
 def test_a_secret_that_is_a_key_is_found_and_not_in_the_path_of_what_is_below_it() -> None:
-    secrets = list(find_secrets({ANTHROPIC: {"password": "hunter2"}}))
+    secrets = list(find_secrets(text_of({ANTHROPIC: {"password": "hunter2"}})))
     assert [each.rule for each in secrets] == ["anthropic-key", "telling-key"]
     assert not any(ANTHROPIC in each.path for each in secrets)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"password": "[redacted:telling-key:1]"},
+        {"token": "pfx-[redacted:github-token:12]"},
+        {"Authorization": "Bearer [redacted:authorization:1]"},
+        "password=[redacted:telling-key:1] and Bearer [redacted:authorization:2]",
+        "postgres://me:[redacted:url-password:1]@db/x",
+        "-----BEGIN [redacted:private-key:1] RSA PRIVATE KEY-----",
+    ],
+)
+def test_what_stands_for_a_secret_is_none(value: Any) -> None:
+    assert found(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "secret"),
+    [
+        ({"password": f"pfx-{GITHUB}"}, f"pfx-{GITHUB}"),
+        ({"token": f"pfx-{GITHUB}"}, GITHUB),
+        ({"Authorization": f"Bearer {ANTHROPIC}"}, ANTHROPIC),
+        ({"Cookie": f"a={ANTHROPIC}; b=c"}, f"a={ANTHROPIC}; b=c"),
+        ({"password": "[redacted:x:1] and more"}, ""),
+        ({"secret": "more[redacted:x:1]"}, "more[redacted:x:1]"),
+        (f"password=abc{GITHUB}", f"abc{GITHUB}"),
+    ],
+)
+def test_a_key_makes_a_secret_of_what_is_left_beside_one(value: Any, secret: str) -> None:
+    assert [each for _, _, each in found(value)] == ([secret] if secret else [])
+
+
+def test_spans_that_overlap_are_one_and_those_that_touch_are_two() -> None:
+    found = [(3, 8, "b"), (0, 5, "a"), (0, 4, "c"), (8, 9, "d")]
+    assert merged(found) == [(0, 8, "a"), (8, 9, "d")]
+
+
+def test_looks_that_overlap_are_one_secret() -> None:
+    jwt = f"https://me:{JWT}x@h"
+    assert [each for _, _, each in found([jwt])] == [f"{JWT}x"]
+
+
+def test_both_values_of_a_key_that_stands_twice_are_found() -> None:
+    text = f'{{"password":"hunter2","password":"{ANTHROPIC}"}}'
+    assert [each.value for each in find_secrets(text)] == ["hunter2", ANTHROPIC]
 
 
 def test_a_long_key_does_not_make_a_long_path() -> None:
@@ -164,18 +216,20 @@ def test_what_may_be_shown_of_a_short_secret_is_its_length() -> None:
     )
 
 
-def test_a_value_nested_deeper_than_any_stack_is_walked() -> None:
-    value: Any = {"password": "hunter2"}
-    for _ in range(5000):
-        value = [value]
-    assert len(list(find_secrets(value))) == 1
+def test_what_is_nested_deeper_than_any_stack_is_read_as_a_text() -> None:
+    text = f'{"[" * 5000}{{"password": "hunter2"}}{"]" * 5000}'
+    assert [each.value for each in find_secrets(text)] == ["hunter2"]
 
 
 @given(
     st.recursive(
-        st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+        st.none() | st.text(st.characters(codec="utf-8")),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)
+        ),
     ),
     st.sampled_from(sorted(LOOKS)),
 )
 def test_a_secret_beside_any_json_is_found(value: Any, secret: str) -> None:
-    assert secret in [each.value for each in find_secrets([value, {"note": secret}])]
+    text = text_of([value, {"note": secret}])
+    assert secret in [each.value for each in find_secrets(text)]

@@ -14,12 +14,15 @@ from pipeline.core.events import (
     Problem,
     ProgressReported,
     ReplyReceived,
+    ServerAsked,
+    ServerCancelled,
     ServerLogged,
+    SessionOffers,
     SessionReady,
     ToolsListed,
 )
 from pipeline.core.plan import Plan
-from pipeline.core.session import sse
+from pipeline.core.session import handshake, messages
 from pipeline.core.session.state import Move, Session
 from tests.support.play import (
     ADD,
@@ -46,13 +49,13 @@ def say(session: Session, *frames: Any, plan: Plan = PLAN) -> Move:
     """The server sends messages; the last session, and all that came out."""
     out: list[Passing] = []
     for each in frames:
-        session, more = sse.on_message(session, plan, each.data)
+        session, more = messages.on_message(session, plan, each.data)
         out.extend(more)
     return session, tuple(out)
 
 
 def initializing() -> Session:
-    return sse.initialize(DECIDING, PLAN)[0]
+    return handshake.initialize(DECIDING, PLAN)[0]
 
 
 def listing(**hello: Any) -> Session:
@@ -79,7 +82,7 @@ def post_of(out: tuple[Passing, ...]) -> Json:
 
 def sent_in_a_whole_session() -> list[Json]:
     messages: list[Json] = []
-    session, out = sse.initialize(DECIDING, PLAN)
+    session, out = handshake.initialize(DECIDING, PLAN)
     messages += [post.message for post in only(Post, out)]
     for each in (
         answered("init:s:1", greeting()),
@@ -102,8 +105,6 @@ def test_every_message_of_a_session_is_valid_json_rpc_for_the_official_models() 
         "notifications/initialized",
         "tools/list",
         "tools/list",
-        "answer",
-        "answer",
         "answer",
         "tools/list",
     ]
@@ -134,7 +135,7 @@ def test_every_request_has_the_params_that_the_official_model_wants(
 
 
 def test_initialize_asks_for_the_latest_handshake_revision_under_its_own_deadline() -> None:
-    session, out = sse.initialize(DECIDING, PLAN)
+    session, out = handshake.initialize(DECIDING, PLAN)
     assert session.phase == "initializing"
     assert out == (
         Post(
@@ -239,7 +240,7 @@ def test_a_server_without_tools_is_ready_at_once(capabilities: Any) -> None:
 def test_one_page_makes_the_session_ready() -> None:
     session, out = say(listing(), page(1, ADD))
     assert session.phase == "ready"
-    assert [type(item) for item in out] == [SessionReady, StopTimer, ToolsListed]
+    assert [type(item) for item in out] == [SessionOffers, SessionReady, StopTimer, ToolsListed]
     assert one(ToolsListed, out).tools == (ADD,)
 
 
@@ -378,14 +379,9 @@ def test_a_ping_is_answered_in_every_phase_with_its_own_id(
 @pytest.mark.parametrize(
     "method", ["roots/list", "sampling/createMessage", "elicitation/create", "of/tomorrow"]
 )
-def test_what_the_client_does_not_offer_is_refused_in_words(method: str) -> None:
-    _, out = say(ready_session(), asked("r1", method))
-    assert post_of(out) == {
-        "jsonrpc": "2.0",
-        "id": "r1",
-        "error": {"code": -32601, "message": f"this client offers no {method!r}"},
-    }
-    assert one(Post, out).id == "answer:s:r1"
+def test_what_a_server_asks_is_handed_on_with_the_way_back(method: str) -> None:
+    session, out = say(ready_session(), asked("r1", method))
+    assert out == (ServerAsked(server="s", id="r1", method=method, route=session.route),)
 
 
 # --- what the server tells --------------------------------------------------------------------
@@ -449,12 +445,17 @@ def test_a_log_message_is_handed_on(params: Json, level: str, text: str) -> None
     [
         ("notifications/message", {}),
         ("notifications/resources/list_changed", {}),
-        ("notifications/cancelled", {"requestId": 5}),
+        ("notifications/cancelled", {"requestId": None}),
         ("of/tomorrow", {"x": 1}),
     ],
 )
 def test_other_notifications_mean_nothing(method: str, params: Json) -> None:
     assert say(ready_session(), told(method, **params)) == (ready_session(), ())
+
+
+def test_a_server_may_take_its_request_back() -> None:
+    _, out = say(ready_session(), told("notifications/cancelled", requestId=5))
+    assert out == (ServerCancelled(server="s", id=5),)
 
 
 # --- answers to calls, and what is none ---------------------------------------------------------
@@ -464,7 +465,7 @@ def test_an_answer_goes_to_whoever_waits_for_its_id() -> None:
     _, out = say(ready_session(), answered("call:c1", {"content": []}), refused("call:c2", "no", 5))
     assert out == (
         ReplyReceived(server="s", id="call:c1", result={"content": []}),
-        ReplyReceived(server="s", id="call:c2", error="no (code 5)"),
+        ReplyReceived(server="s", id="call:c2", error="no (code 5)", code=5),
     )
 
 
@@ -512,23 +513,23 @@ def body_of(each: Any, *, as_events: bool) -> str:
 @pytest.mark.parametrize("as_events", [False, True])
 def test_the_answer_may_stand_in_the_body_of_the_post(as_events: bool) -> None:
     hello = body_of(answered("init:s:1", greeting()), as_events=as_events)
-    session, out = sse.on_body(initializing(), PLAN, posted("init:s:1", 200, body=hello))
+    session, out = messages.on_body(initializing(), PLAN, posted("init:s:1", 200, body=hello))
     assert session.phase == "listing"
     assert posts(out) == ["initialized:s", "list:s:1.1"]
     tools = body_of(page(1, ADD), as_events=as_events)
-    session, out = sse.on_body(session, PLAN, posted("list:s:1.1", 200, body=tools))
+    session, out = messages.on_body(session, PLAN, posted("list:s:1.1", 200, body=tools))
     assert session.phase == "ready"
     answer = body_of(answered("call:c1", {"content": []}), as_events=as_events)
-    _, out = sse.on_body(session, PLAN, posted("call:c1", 200, body=answer))
+    _, out = messages.on_body(session, PLAN, posted("call:c1", 200, body=answer))
     assert out == (ReplyReceived(server="s", id="call:c1", result={"content": []}),)
 
 
 @pytest.mark.parametrize("as_events", [False, True])
 def test_an_error_without_an_id_in_a_body_is_about_what_was_posted(as_events: bool) -> None:
     error = body_of(refused(None, "no", 5), as_events=as_events)
-    _, out = sse.on_body(ready_session(), PLAN, posted("call:c1", 200, body=error))
-    assert out == (ReplyReceived(server="s", id="call:c1", error="no (code 5)"),)
-    session, out = sse.on_body(initializing(), PLAN, posted("init:s:1", 200, body=error))
+    _, out = messages.on_body(ready_session(), PLAN, posted("call:c1", 200, body=error))
+    assert out == (ReplyReceived(server="s", id="call:c1", error="no (code 5)", code=5),)
+    session, out = messages.on_body(initializing(), PLAN, posted("init:s:1", 200, body=error))
     assert session.phase == "closed"
     assert "`initialize` was refused: no (code 5)" in one(Reconnect, out).reason
 
@@ -538,14 +539,14 @@ def test_progress_and_answer_may_come_as_events_of_one_body() -> None:
     body = "".join(
         f"data: {each.data}\n\n" for each in (progress, answered("call:c1", {"content": []}))
     )
-    _, out = sse.on_body(ready_session(), PLAN, posted("call:c1", 200, body=body))
+    _, out = messages.on_body(ready_session(), PLAN, posted("call:c1", 200, body=body))
     assert [type(item) for item in out] == [ProgressReported, ReplyReceived]
 
 
 def test_nothing_is_read_after_a_message_that_ended_the_session() -> None:
     refusal, ping = refused("init:s:1"), asked(1, "ping")
     body = f"data: {refusal.data}\n\ndata: {ping.data}\n\n"
-    _, out = sse.on_body(initializing(), PLAN, posted("init:s:1", 200, body=body))
+    _, out = messages.on_body(initializing(), PLAN, posted("init:s:1", 200, body=body))
     assert posts(out) == []
 
 
@@ -560,11 +561,11 @@ def test_nothing_of_a_batch_is_read_after_a_message_that_ended_the_session() -> 
 )
 def test_a_body_that_only_says_accepted_says_nothing(body: str) -> None:
     session = ready_session()
-    assert sse.on_body(session, PLAN, posted("call:c1", 200, body=body)) == (session, ())
+    assert messages.on_body(session, PLAN, posted("call:c1", 200, body=body)) == (session, ())
 
 
 def test_a_broken_answer_in_a_body_is_told() -> None:
-    _, out = sse.on_body(ready_session(), PLAN, posted("call:c1", 200, body='{"jsonrpc":'))
+    _, out = messages.on_body(ready_session(), PLAN, posted("call:c1", 200, body='{"jsonrpc":'))
     assert "not a JSON-RPC message" in one(Problem, out).detail
 
 
@@ -587,7 +588,7 @@ def test_a_broken_answer_in_a_body_is_told() -> None:
     ],
 )
 def test_a_session_knows_the_messages_that_it_posted(id_: str, is_owned: bool) -> None:
-    assert sse.owns(listing(), id_) is is_owned
+    assert messages.owns(listing(), id_) is is_owned
 
 
 @pytest.mark.parametrize(
@@ -603,4 +604,4 @@ def test_a_session_knows_the_messages_that_it_posted(id_: str, is_owned: bool) -
 def test_only_requests_of_the_handshake_are_its_steps(
     session: Session, id_: str, is_step: bool
 ) -> None:
-    assert sse.is_step(session, id_) is is_step
+    assert messages.is_step(session, id_) is is_step

@@ -2,11 +2,13 @@
 
 import re
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core import tools as registry
 from pipeline.core.commands import Passing
@@ -14,6 +16,7 @@ from pipeline.core.events import Json, Problem, RunStarted, Tool, ToolsChanged, 
 from pipeline.core.tools import (
     MAX_ALIAS,
     MalformedToolError,
+    digest,
     find,
     initial,
     is_allowed,
@@ -60,6 +63,7 @@ def test_a_tool_is_read_with_all_that_its_server_says() -> None:
     assert read_tool("s", raw) == Tool(
         server="s",
         name="add",
+        digest="sha256:34fccec6c23a2afc5951a18a6ed7d8be6baf66f827bb548d87946b8d43bd71cf",
         title="Addition",
         description="adds",
         input_schema={"type": "object", "$defs": {"x": {}}},
@@ -86,7 +90,8 @@ def test_a_tool_without_a_schema_takes_an_object() -> None:
 
 def test_members_of_another_type_than_expected_are_passed_over() -> None:
     raw: Json = {"name": "a", "title": 1, "description": None, "outputSchema": [], "annotations": 2}
-    assert read_tool("s", raw) == Tool(server="s", name="a", input_schema={"type": "object"})
+    bare = Tool(server="s", name="a", input_schema={"type": "object"})
+    assert read_tool("s", raw) == replace(bare, digest=digest(bare))
 
 
 @pytest.mark.parametrize(
@@ -109,12 +114,80 @@ def test_a_malformed_tool_is_refused_with_what_was_found(raw: Any, words: str) -
     assert len(str(caught.value)) < 200
 
 
+# --- digests ----------------------------------------------------------------------------------
+
+
+def as_others_compute_it(tool: Json) -> str:
+    """The recipe of docs/recordings.md, which leaves all that is hard to the RFC."""
+    page = Path(__file__).parents[2] / "docs" / "recordings.md"
+    recipe = re.search(r"```python\n(import hashlib.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert recipe is not None
+    names: dict[str, Any] = {}
+    exec(recipe[1], names)  # noqa: S102  the page is ours
+    return names["digest"](tool)
+
+
+SAID: Json = {
+    "name": "größe",
+    "title": "Size",
+    "description": 'of "it"\n',
+    "inputSchema": {"type": "object", "properties": {"b": {"minimum": -1}, "a": {"default": True}}},
+    "outputSchema": {"type": "object"},
+    "annotations": {"readOnlyHint": True},
+}
+
+
+def test_a_digest_can_be_computed_from_what_a_server_says_by_anybody() -> None:
+    assert read_tool("s", SAID).digest == as_others_compute_it(SAID)
+    bare: Json = {"name": "a", "inputSchema": {"type": "object"}, "title": "", "annotations": {}}
+    assert read_tool("s", bare).digest == as_others_compute_it(bare)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        dict(reversed(SAID.items())),
+        {**SAID, "icons": [{"src": "x"}], "_meta": {}},
+        {**SAID, "input_schema": SAID["inputSchema"], "inputSchema": None},
+    ],
+    ids=["order", "other members", "spelling"],
+)
+def test_a_digest_is_of_what_is_said_and_not_of_how(same: Json) -> None:
+    assert read_tool("other", same).digest == read_tool("s", SAID).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "grosse"},
+        {"title": "size"},
+        {"description": 'of "it"'},
+        {"inputSchema": {"type": "object"}},
+        {"outputSchema": None},
+        {"annotations": {"readOnlyHint": False}},
+        {"annotations": {"readOnlyHint": 1}},
+    ],
+    ids=repr,
+)
+def test_a_digest_is_another_one_if_anything_is_said_otherwise(change: Json) -> None:
+    assert read_tool("s", {**SAID, **change}).digest != read_tool("s", SAID).digest
+
+
+def test_a_hint_that_is_one_instead_of_true_is_a_change() -> None:
+    before = listed({"name": "a", "annotations": {"destructiveHint": True}})
+    after = listed({"name": "a", "annotations": {"destructiveHint": 1}})
+    state, _ = play(step, initial(PLAN), before)
+    _, out = play(step, state, after)
+    assert one(ToolsChanged, out).changed == ("a",)
+
+
 # --- the list of a server ---------------------------------------------------------------------
 
 
 def test_a_list_becomes_what_has_changed_and_goes_no_further() -> None:
     _, out = play(step, initial(PLAN), listed(ADD))
     tool = a_tool(input_schema={"type": "object"})
+    tool = replace(tool, digest=digest(tool))
     assert out == [ToolsChanged(server="s", tools=(tool,), added=("add",))]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pipeline.core.codec import Upgrade
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -28,11 +30,14 @@ def test_the_schema_of_a_recording_is_what_the_types_say() -> None:
 def test_each_line_of_a_real_recording_fits_the_schema(path: Path) -> None:
     schema = json.loads((ROOT / "docs" / "recording.schema.json").read_text("utf-8"))
     validator = jsonschema.Draft202012Validator(schema)
-    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    first, *rest = path.read_bytes().splitlines()
+    upgrade = Upgrade(first)
+    lines = [json.loads(line) for line in (upgrade.first, *map(upgrade, rest))]
     for line in lines:
         validator.validate(line)
     assert not validator.is_valid({**lines[1], "seq": 0})
     assert not validator.is_valid({**lines[1], "kind": "sung"})
+    assert not validator.is_valid({**lines[0], "format": 1})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from pipeline.core.commands import CallModel, CancelModel
 from pipeline.core.events import (
+    AnswerDelta,
     FrameReceived,
+    ModelSpoke,
     Problem,
     PromptSubmitted,
     RunEnded,
@@ -76,6 +78,16 @@ def test_secrets_are_found_in_the_header_in_frames_and_in_lines_that_are_no_json
         ".data | fromjson | .result.content[0].text",
         ".",
     ]
+
+
+def test_a_secret_that_is_cut_into_pieces_is_found(tmp_path: Path) -> None:
+    pieces = [ModelSpoke(call="model:1", text=text) for text in ("it is ", KEY[:7], KEY[7:])]
+    cut = [CancelModel(call="model:1"), *(AnswerDelta(text=text) for text in (KEY[:3], KEY[3:]))]
+    (found,) = linted(tmp_path, *whole([(0.0, [*pieces, *cut])]))
+    assert found.startswith("2: secret: anthropic-key sk-a… ")
+    assert found.endswith(" at .text, put together with the pieces after it")
+    again = linted(tmp_path, *whole([(0.0, [*pieces, PromptSubmitted(text=KEY)])]))
+    assert [each.partition(" at ")[2] for each in again] == [".text"]
 
 
 def test_a_kind_of_the_future_is_named(tmp_path: Path) -> None:
@@ -166,9 +178,9 @@ def test_a_time_that_runs_backwards_or_is_none_is_told(tmp_path: Path) -> None:
 
 def test_a_header_of_another_format_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     run = whole([(0.0, [PromptSubmitted(text="x")])])
-    later = run[0].replace(b'"format":1', b'"format":99')
+    later = run[0].replace(b'"format":2', b'"format":99')
     found = linted(tmp_path, *run, later, *run[1:-1], b"nonsense\n")
-    assert found[0] == "4: malformed: found format 99, this version reads 1"
+    assert found[0].startswith("4: malformed: found format 99, expected 2 or older: a newer")
     assert [each.partition(":")[0] for each in found] == ["4", "6", "6"]
 
 

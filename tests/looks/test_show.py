@@ -14,6 +14,7 @@ from pipeline.core.events import (
     RunEnded,
     RunResumed,
     ToolEnded,
+    ToolsChanged,
 )
 from pipeline.looks.show import show
 from pipeline.shell.recordings import RecordingError, last_run
@@ -54,6 +55,15 @@ def test_it_begins_with_who_was_there(tmp_path: Path) -> None:
         "         https://git.example.org/sse",
         "         2 tools: log, show",
     ]
+
+
+def test_each_tool_is_named_with_its_digest_when_more_is_asked_for(tmp_path: Path) -> None:
+    run = write(tmp_path / "r.jsonl", SCRIPT)
+    (first, *_) = (each.item for each in run.entries() if isinstance(each.item, ToolsChanged))
+    digests = [tool.digest[:19] for tool in first.tools]
+    lines = show(run, colour=False, width=80, verbose=True).splitlines()
+    assert lines[6:8] == [f"         {digests[0]}  search", f"         {digests[1]}  tail"]
+    assert len(digests[0]) == len("sha256:") + 12
 
 
 def test_a_turn_has_prompt_words_calls_and_troubles_in_their_places(tmp_path: Path) -> None:

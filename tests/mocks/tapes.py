@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from config.servers import server_names
 from pipeline.assembly import Run, first_inputs
 from pipeline.core.codec import Entry, Header, encode_entry, encode_header
 from pipeline.core.commands import Item, Post
 from pipeline.core.events import FrameReceived, Input, Json, Route, SessionReady
 from pipeline.core.plan import Plan, ServerPlan
 from pipeline.plans import goal_of, make_plan
+from pipeline.servers import connect, server_plan
 from pipeline.shell.recordings import RecordedRun, last_run
-from pipeline.shell.targets import make_target
-from tests.support.in_process import Lines, settings_of
+from tests.support.in_process import Lines, servers_of, settings_of
 
 URL = "http://127.0.0.1:9/sse"
 
@@ -26,9 +25,10 @@ async def record(
 ) -> RecordedRun:
     """A chat that was recorded."""
     settings = settings_of(*argv, "--sink", f"jsonl={path}", env=env)
-    servers = list(zip(server_names(settings.servers), settings.servers, strict=True))
-    plan = make_plan(settings, servers, goal=goal_of(settings), is_interactive=False)
-    targets = [make_target(name, url) for name, url in servers]
+    entries = servers_of(settings)
+    plans = [server_plan(entry, settings) for entry in entries]
+    plan = make_plan(settings, plans, goal=goal_of(settings), is_interactive=False)
+    targets = [connect(entry, settings) for entry in entries]
     client = Run(settings, plan, targets, prompts=Lines(prompts))
     ended = await client.run(*first_inputs(settings, plan))
     assert ended.code == 0, ended

@@ -35,7 +35,7 @@ def lines_of(ended: Ended) -> list[str]:
         (["--max-turns", "zero"], "--max-turns: found 'zero', expected a whole number"),
         (["--call-timeout", "-1"], "--call-timeout: found '-1', expected a number above 0"),
         (["--dialect", "morse"], "--dialect: found 'morse', expected"),
-        (["--server", "example.org"], "--server: found 'example.org' as the address of the server"),
+        (["--server", "example.org"], "--server: found 'example.org', expected http://…, https://… or a name"),
         (["--sink", "nowhere"], "--sink: unknown sink 'nowhere'; expected console, jsonl=PATH"),
         (["--sink", "jsonl"], "--sink: sink 'jsonl' needs a path"),
         (["-p", " "], "-p: found an empty prompt"),
@@ -103,9 +103,9 @@ async def test_a_disk_that_is_full_costs_the_recording_and_not_the_chat(tmp_path
 
     The limit would hold for a coverage report as well, so none is written.
     """
-    limit = "ulimit -f 1; trap '' XFSZ; unset COVERAGE_PROCESS_CONFIG"
+    limit = "ulimit -f 2; trap '' XFSZ; unset COVERAGE_PROCESS_CONFIG"
     script = f"{limit}; rxmcp --sink console --sink jsonl=run.jsonl"
-    prompts = f"echo message={'x' * 3000}\\nadd a=2 b=3\\n"
+    prompts = f"echo message={'x' * 5000}\\nadd a=2 b=3\\n"
     ended = await shell(f"printf '{prompts}' | ({script})", tmp_path)
     assert ended.code == 0
     assert ended.out.splitlines()[-1] == "5"

@@ -39,7 +39,7 @@ class World:
         self.effects = Effects(
             Mailbox[Entry](MailboxOptions()),
             streams=Recorder("streams", self.log),  # type: ignore[arg-type]  # a stand-in
-            outboxes={"s": Recorder("outbox", self.log)},  # type: ignore[dict-item]  # a stand-in
+            senders={"s": Recorder("outbox", self.log)},  # type: ignore[dict-item]  # a stand-in
             timers=Recorder("timers", self.log),  # type: ignore[arg-type]  # a stand-in
             models=lambda _: Recorder("models", self.log),  # type: ignore[arg-type,return-value]
             prompts=prompts,
@@ -120,7 +120,8 @@ CALL = CallModel(call="model:1", messages=())
         (CancelModel(call="model:1"), ("models", "cancel", "model:1")),
         (StartTimer(id="t", seconds=2.0), ("timers", "start", "t", 2.0)),
         (StopTimer(id="t"), ("timers", "stop", "t")),
-        (Open(server="s"), ("streams", "open", "s")),
+        (Open(server="s"), ("streams", "open", "s", "sse")),
+        (Open(server="s", transport="http"), ("streams", "open", "s", "http")),
         (Reconnect(server="s", reason="why"), ("streams", "reconnect", "s", "why")),
         (Close(server="s", reason="why", status=401), ("streams", "close", "s", "why", 401)),
     ],
@@ -177,7 +178,7 @@ async def test_a_reader_of_prompts_holds_up_no_command() -> None:
         world.effects.mailbox.put(entry(1, ReadPrompt()))
         world.effects.mailbox.put(entry(2, Open(server="s")))
         await settle()
-    assert ("streams", "open", "s") in world.log
+    assert ("streams", "open", "s", "sse") in world.log
 
 
 async def test_the_end_drops_timers_and_streams() -> None:

@@ -3,16 +3,19 @@
 import msgspec
 import pytest
 
+from config.mcp_entry import McpEntry
 from config.settings import Settings
 from pipeline import plans
 from pipeline.core.plan import Plan, Price, ServerPlan
+from pipeline.servers import server_plan
 from tests.support.in_process import settings_of
 
 SECRET = "s3cret-value"
 
 
 def plan_of(settings: Settings) -> Plan:
-    servers = [("one", f"https://example.org/{SECRET[:3]}/sse?key={SECRET}")]
+    entry = McpEntry("one", url=f"https://example.org/{SECRET[:3]}/sse?key={SECRET}")
+    servers = [server_plan(entry, settings)]
     goal = plans.goal_of(settings)
     return plans.make_plan(settings, servers, goal=goal, is_interactive=True)
 

@@ -108,7 +108,10 @@ async def test_the_pace_of_the_run_is_kept_when_wished(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"# Hello\n", "not the first line of a recording"),
-        (b'{"kind":"recording","format":99}\n', "found format 99, this version reads 1"),
+        (
+            b'{"kind":"recording","format":99}\n',
+            "found format 99, expected 2 or older: a newer rxmcp",
+        ),
     ],
 )
 def test_what_is_no_recording_is_told_in_words(tmp_path: Path, content: bytes, words: str) -> None:

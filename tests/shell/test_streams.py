@@ -24,19 +24,18 @@ from pipeline.shell.streams import (
     Seams,
     StreamDroppedError,
     Streams,
+    Transport,
     announce,
     connection,
     is_fatal,
     is_healthy,
     wish,
 )
-from pipeline.shell.targets import Target, make_target
+from pipeline.shell.targets import make_target
 from tests.support.wire import EVENT_STREAM, close, hold, reply, serve
 
 OPENED = StreamOpened(server="fs")
 FRAME = FrameReceived(server="fs", event="message", data="1")
-FS = make_target("fs", "http://127.0.0.1:1/sse")
-WEB = make_target("web", "http://127.0.0.1:2/sse")
 
 
 @dataclass
@@ -75,7 +74,9 @@ class Lines:
         self.schedulers: list[abc.SchedulerBase | None] = []
         self.disposed: list[str] = []
 
-    def make(self, target: Target, seams: Seams) -> Observable[StreamItem | StreamLost]:
+    def make(
+        self, server: str, _transport: Transport, seams: Seams
+    ) -> Observable[StreamItem | StreamLost]:
         feed: Subject[Any] = Subject()
         self.seams.append(seams)
         self.feeds.append(feed)
@@ -86,13 +87,11 @@ class Lines:
             self.schedulers.append(scheduler)
             return feed.subscribe(observer, scheduler=scheduler)
 
-        return Observable(subscribe).pipe(
-            rx.finally_action(lambda: self.disposed.append(target.name))
-        )
+        return Observable(subscribe).pipe(rx.finally_action(lambda: self.disposed.append(server)))
 
 
 def streams(make: Make, box: Box) -> Streams:
-    made = Streams([FS, WEB], make, put=box.put, room=always_room)
+    made = Streams(make, put=box.put, room=always_room)
     made.start(spawn)
     return made
 
@@ -238,7 +237,9 @@ async def test_no_stream_ends_without_a_word(
 
 async def test_a_stream_that_ends_while_being_subscribed_is_told_once() -> None:
     box = Box()
-    made = streams(lambda _target, _seams: reactivex.throw(StreamEndedError("at once")), box)
+    made = streams(
+        lambda _server, _transport, _seams: reactivex.throw(StreamEndedError("at once")), box
+    )
     made.open("fs")
     await box.reach(1)
     made.open("fs")
@@ -267,18 +268,13 @@ async def test_nothing_comes_after_the_last_word_not_even_while_subscribing() ->
         observer.on_completed()
         return Disposable()
 
-    streams(lambda _target, _seams: Observable(speak), box).open("fs")
+    streams(lambda *_: Observable(speak), box).open("fs")
     assert box.items == [OPENED, lost]
-
-
-async def test_a_server_that_the_run_does_not_have_is_a_fault() -> None:
-    with pytest.raises(KeyError):
-        streams(Lines().make, Box()).open("nosuch")
 
 
 async def test_a_stream_is_suspended_while_it_waits_for_room_and_only_then() -> None:
     lines, gate = Lines(), asyncio.Event()
-    made = Streams([FS, WEB], lines.make, put=Box().put, room=gate.wait)  # type: ignore[arg-type]
+    made = Streams(lines.make, put=Box().put, room=gate.wait)  # type: ignore[arg-type]
     made.start(spawn)
     made.open("fs")
     made.open("web")
@@ -323,17 +319,19 @@ def retry_at_once(server: str, times: int, kicks: Observable[Exception]) -> Any:
 async def real_streams(url: str, box: Box, *, retries: int) -> AsyncIterator[Streams]:
     async with make_stream_session() as http, asyncio.TaskGroup() as group:
 
-        def make(target: Target, seams: Seams) -> Observable[StreamItem | StreamLost]:
+        def make(
+            server: str, _transport: Transport, seams: Seams
+        ) -> Observable[StreamItem | StreamLost]:
             return connection(
-                target,
+                make_target(server, url),
                 http=http,
                 options=StreamOptions(),
                 spawn=seams.spawn,
                 room=seams.room,
                 now=lambda: 0.0,
-            ).pipe(retry_at_once(target.name, retries, seams.kicks))
+            ).pipe(retry_at_once(server, retries, seams.kicks))
 
-        made = Streams([make_target("fs", url)], make, put=box.put, room=always_room)
+        made = Streams(make, put=box.put, room=always_room)
         made.start(group.create_task)
         try:
             yield made

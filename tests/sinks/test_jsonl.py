@@ -171,7 +171,7 @@ async def test_torn_pieces_at_the_same_offset_do_not_overwrite_each_other(tmp_pa
         (b'{"a":1}\n{"b":2}\n', 'begins with b\'{"a":1}\' (expected {"kind":"recording"…)'),
         (b"\nx", "begins with b'' (expected"),
         (b'{"kind":"recording",}\n', "(not the first line of a recording: "),
-        (HEADER_LINE.replace(b'"format":1', b'"format":9'), "found format 9, this version reads 1"),
+        (HEADER_LINE.replace(b'"format":2', b'"format":9'), "found format 9, expected 2 or older"),
         (b"x" * 200_000, "begins with b'" + "x" * 40 + "'"),
     ],
 )

@@ -15,13 +15,19 @@ from typing import TypeVar
 from unittest.mock import patch
 
 from config.command_line import read_command_line
-from config.servers import server_names
+from config.mcp_entry import McpEntry
 from config.settings import Settings
 from pipeline import assembly
 from pipeline.core.commands import Item
-from pipeline.core.events import Input, InputEnded, PromptSubmitted, RunEnded
+from pipeline.core.events import (
+    Input,
+    InputEnded,
+    PromptSubmitted,
+    QuestionAnswered,
+    RunEnded,
+)
 from pipeline.plans import goal_of, make_plan
-from pipeline.shell.targets import make_target
+from pipeline.servers import choose, connect, server_plan
 from sinks.base import Sink
 from sinks.memory import MemorySink
 
@@ -53,6 +59,9 @@ class Lines:
 
     async def read(self) -> Input:
         return await self._queue.get()
+
+    async def ask(self, question: str) -> QuestionAnswered:
+        return QuestionAnswered(question=question, action="cancel")
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,11 @@ def settings_of(*argv: str, env: Mapping[str, str] | None = None) -> Settings:
     return read_command_line(argv, env or {}, None)
 
 
+def servers_of(settings: Settings) -> tuple[McpEntry, ...]:
+    """The servers of the command line."""
+    return choose(settings, (), (), allow=lambda _: False)
+
+
 @asynccontextmanager
 async def playing(
     *argv: str,
@@ -111,11 +125,14 @@ async def playing(
 ) -> AsyncGenerator[Playing]:
     """A run that is under way until the block ends, at the latest."""
     settings = settings_of(*argv, env=env)
-    names = server_names(settings.servers)
-    servers = list(zip(names, settings.servers, strict=True))
-    goal = goal_of(settings)
-    plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
-    targets = [make_target(name, url) for name, url in servers]
+    entries = servers_of(settings)
+    plan = make_plan(
+        settings,
+        [server_plan(entry, settings) for entry in entries],
+        goal=goal_of(settings),
+        is_interactive=is_interactive,
+    )
+    targets = [connect(entry, settings) for entry in entries]
     memory, lines = MemorySink(), Lines() if lines is None else lines
     is_chat = settings.command == "chat" and settings.prompt is None
     with patch.object(assembly, "make_sinks", return_value=[memory, *sinks]):

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from msgspec.structs import replace
+
 from pipeline.core.codec import Entry, Header, encode_entry, encode_header
 from pipeline.core.commands import CallModel, Item, Open, Post
 from pipeline.core.events import (
@@ -41,6 +43,7 @@ from pipeline.core.events import (
     Usage,
 )
 from pipeline.core.plan import Plan, Price, ServerPlan
+from pipeline.core.tools import digest
 from pipeline.shell.recordings import RecordedRun, last_run
 
 LOGS, GIT = "logs", "git"
@@ -81,7 +84,8 @@ def use(number: int, server: str, tool: str, **arguments: Any) -> dict[str, Any]
 def tool(server: str, name: str, description: str = "", **hints: Any) -> Tool:
     """A tool of the session."""
     alias = f"mcp__{server}__{name}"
-    return Tool(server=server, name=name, alias=alias, description=description, annotations=hints)
+    tool = Tool(server=server, name=name, alias=alias, description=description, annotations=hints)
+    return replace(tool, digest=digest(tool))
 
 
 def ready(server: str, dialect: Any, name: str, version: str) -> SessionReady:
@@ -247,7 +251,8 @@ def entries(script: Script = SCRIPT) -> list[Entry]:
 
 def lines(script: Script = SCRIPT, header: Header = HEADER) -> list[bytes]:
     """The lines of a recording, without their ends."""
-    return [encode_header(header), *(encode_entry(entry) for entry in entries(script))]
+    placed = (replace(entry, session=header.session) for entry in entries(script))
+    return [encode_header(header), *map(encode_entry, placed)]
 
 
 def write(

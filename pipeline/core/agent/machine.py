@@ -13,12 +13,18 @@ user message, in the order of the calls, whatever order they came in.
 
 from msgspec.structs import replace
 
+from pipeline.core import call_losses
 from pipeline.core import calls as tool_calls
 from pipeline.core import conversation as talk
-from pipeline.core.agent.state import AgentState, Outputs, Step
+from pipeline.core import questions as asking
+from pipeline.core import requests as requesting
+from pipeline.core.agent.state import AgentState, Outputs, Step, Wish
 from pipeline.core.agent.turns import (
     act,
     after_calls,
+    after_questions,
+    after_requests,
+    ask,
     collect,
     end_line,
     finish,
@@ -35,15 +41,23 @@ from pipeline.core.events import (
     ModelFinished,
     ModelSpoke,
     ModelThought,
+    OffersChanged,
     PostAnswered,
     Problem,
     ProgressReported,
     PromptCancelled,
     PromptRejected,
     PromptSubmitted,
+    QuestionAnswered,
     ReplyReceived,
+    RequestLost,
+    RequestSubmitted,
+    ResourceUpdated,
     RunResumed,
+    ServerAsked,
+    ServerCancelled,
     ServersSettled,
+    SessionOffers,
     SessionReady,
     SinkFailed,
     Stop,
@@ -51,6 +65,7 @@ from pipeline.core.events import (
     TimerFired,
     ToolsChanged,
 )
+from pipeline.core.question_table import Origin
 
 _STOPS: dict[str, Stop] = {
     "max_tokens": "max_tokens",
@@ -60,19 +75,27 @@ _STOPS: dict[str, Stop] = {
 
 
 _POISONED = (400, 413)
+_CONSUMED = (
+    ReplyReceived,
+    ProgressReported,
+    RequestLost,
+    ServerAsked,
+    ServerCancelled,
+    SessionOffers,
+)
 
 
 def step(state: AgentState, item: Passing) -> Step:
     """Advance by one item; what is only for the agent is consumed, all else passes through."""
     state, outputs = _step(state, item)
-    if isinstance(item, ReplyReceived | ProgressReported):
+    if isinstance(item, _CONSUMED):
         return state, outputs
     return state, (item, *outputs)
 
 
 def _step(state: AgentState, item: Passing) -> Step:
     match item:
-        case PromptSubmitted() | CallSubmitted():
+        case PromptSubmitted() | CallSubmitted() | RequestSubmitted():
             return _on_wish(state, item)
         case PromptRejected(reason=reason):
             return next_wish(state, Problem(where="prompt", detail=reason))
@@ -82,7 +105,25 @@ def _step(state: AgentState, item: Passing) -> Step:
         case RunResumed():
             return _on_resumed(state, item)
         case ToolsChanged(server=server, tools=tools):
-            return replace(state, tools={**state.tools, server: tools}), ()
+            state = replace(state, tools={**state.tools, server: tools})
+            return after_calls(state, tool_calls.on_tools(state.calls, server, tools))
+        case ModelFinished() | ModelFailed() if item.call.startswith(asking.SAMPLE):
+            return _on_sampled(state, item)
+        case QuestionAnswered():
+            return after_questions(state, asking.on_answered(state.questions, item))
+        case ServerAsked(server=server, id=id_, method=method, params=params, route=route):
+            return ask(state, Origin(server=server, route=route, rpc_id=id_), method, params)
+        case ServerCancelled(server=server, id=id_):
+            return after_questions(state, asking.on_cancelled(state.questions, server, id_))
+        case SessionOffers(server=server, capabilities=offered):
+            requests = requesting.on_offers(state.requests, server, offered)
+            return replace(state, requests=requests), ()
+        case RequestLost():
+            state, outputs = after_calls(state, call_losses.on_request_lost(state.calls, item))
+            state, more = after_requests(state, requesting.on_lost(state.requests, item))
+            return state, (*outputs, *more)
+        case OffersChanged(server=server) | ResourceUpdated(server=server):
+            return replace(state, requests=requesting.forget(state.requests, server)), ()
         case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
             is_late = state.phase != "thinking" or item.call != state.model_call
             return (state, ()) if is_late else _on_model(state, item)
@@ -91,19 +132,54 @@ def _step(state: AgentState, item: Passing) -> Step:
         case SinkFailed(sink=sink, reason=reason):
             return state, (Problem(where=f"sink {sink}", detail=reason),)
         case SessionReady(route=route):
-            return after_calls(state, tool_calls.on_session_ready(state.calls, route))
+            state, outputs = after_calls(state, tool_calls.on_session_ready(state.calls, route))
+            state, more = after_requests(state, requesting.on_session_ready(state.requests, route))
+            return state, (*outputs, *more)
         case StreamLost():
-            return after_calls(state, tool_calls.on_stream_lost(state.calls, item))
+            return _on_stream_lost(state, item)
+        case PostAnswered(id=id_) if id_.startswith(requesting.PREFIX):
+            return after_requests(state, requesting.on_posted(state.requests, item))
         case PostAnswered():
             return after_calls(state, tool_calls.on_posted(state.calls, item))
         case ReplyReceived():
+            if (move := requesting.on_reply(state.requests, item)) is not None:
+                return after_requests(state, move)
             return after_calls(state, tool_calls.on_reply(state.calls, item))
         case ProgressReported():
             return after_calls(state, tool_calls.on_progress(state.calls, item))
         case TimerFired(id=id_) if id_.startswith(tool_calls.PREFIX):
-            return after_calls(state, tool_calls.on_timer(state.calls, id_))
+            return _on_call_timer(state, id_)
+        case TimerFired(id=id_) if id_.startswith((requesting.PREFIX, requesting.CACHE)):
+            return after_requests(state, requesting.on_timer(state.requests, id_))
+        case TimerFired(id=id_) if id_.startswith(asking.PREFIX):
+            return after_questions(state, asking.on_timer(state.questions, id_))
         case _:
             return state, ()
+
+
+def _on_stream_lost(state: AgentState, lost: StreamLost) -> Step:
+    reason = f"the connection was lost: {lost.reason}"
+    state, outputs = after_questions(state, asking.on_lost(state.questions, lost.server, reason))
+    state, more = after_calls(state, call_losses.on_stream_lost(state.calls, lost))
+    state, most = after_requests(state, requesting.on_stream_lost(state.requests, lost))
+    return state, (*outputs, *more, *most)
+
+
+def _on_call_timer(state: AgentState, timer: str) -> Step:
+    call = state.calls.open.get(timer.removeprefix(tool_calls.PREFIX))
+    if call is not None and asking.is_waited_for(state.questions, call.tool.server):
+        # The server waits for us: its silence is our own doing.
+        return state, (tool_calls.deadline(state.calls, call),)
+    return after_calls(state, tool_calls.on_timer(state.calls, timer))
+
+
+def _on_sampled(state: AgentState, item: ModelFinished | ModelFailed) -> Step:
+    state, outputs = after_questions(state, asking.on_model(state.questions, item))
+    if isinstance(item, ModelFailed):
+        return state, outputs
+    spending, usage = state.spending.plus(item.model, item.tokens, state.plan.price)
+    state = replace(state, spending=spending)
+    return state, outputs if usage is None else (usage, *outputs)
 
 
 def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
@@ -113,7 +189,9 @@ def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
     # The recording may lack a request that was never carried out: the next one stands in it whole.
     whole = replace(state.talk, sent=0)
     state = replace(state, talk=whole, tools=tools, told_tools=None)
-    state, outputs = after_calls(state, tool_calls.on_resumed(state.calls, names))
+    state, outputs = _forget_connections(state)
+    state, more = after_calls(state, call_losses.on_resumed(state.calls, names))
+    outputs = (*outputs, *more)
     is_asked = any(isinstance(each, CallModel | ReadPrompt) for each in outputs)
     match state.phase:
         case "idle" if not is_asked:
@@ -125,7 +203,18 @@ def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
             return state, outputs
 
 
-def _on_wish(state: AgentState, wish: PromptSubmitted | CallSubmitted) -> Step:
+def _forget_connections(state: AgentState) -> Step:
+    """Whoever asked us something over a connection that is gone waits no more."""
+    outputs: Outputs = ()
+    for server in {*state.calls.routes, *state.requests.routes}:
+        lost = StreamLost(server=server, reason="the run was cut off", retry_in=0.0)
+        state, more = after_questions(state, asking.on_lost(state.questions, server, lost.reason))
+        requests, most = requesting.on_stream_lost(state.requests, lost)
+        state, outputs = replace(state, requests=requests), (*outputs, *more, *most)
+    return state, outputs
+
+
+def _on_wish(state: AgentState, wish: Wish) -> Step:
     if isinstance(wish, PromptSubmitted) and not wish.text.strip():
         detail = "found an empty prompt, expected a question or `tool key=value …`"
         return next_wish(state, Problem(where="prompt", detail=detail))
@@ -141,6 +230,14 @@ def _on_cancelled(state: AgentState) -> Step:
     queue, state = state.queue, replace(state, queue=())
     if queue:
         outputs = (Problem(where="prompt", detail=f"{len(queue)} waiting prompt(s) dropped"),)
+    state, more = after_questions(
+        state, asking.cancel_all(state.questions, "cancelled by the user")
+    )
+    outputs = (*outputs, *more)
+    if state.phase == "requesting":
+        move = requesting.cancel_all(state.requests, "cancelled by the user")
+        state, more = after_requests(replace(state, is_into_chat=False), move)
+        return state, (*outputs, *more)
     if state.phase == "thinking":
         cancel = CancelModel(call=state.model_call)
         return finish(state, "cancelled", *outputs, cancel)

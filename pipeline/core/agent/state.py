@@ -11,24 +11,32 @@ from pipeline.core.events import (
     CallSubmitted,
     Json,
     PromptSubmitted,
+    RequestSubmitted,
     Tool,
 )
 from pipeline.core.plan import Plan
+from pipeline.core.question_table import Questions
+from pipeline.core.requests import Requests
 from pipeline.core.spending import Spending
 
-Phase: TypeAlias = Literal["starting", "idle", "thinking", "acting"]
+Phase: TypeAlias = Literal["starting", "idle", "thinking", "acting", "requesting"]
+Wish: TypeAlias = PromptSubmitted | CallSubmitted | RequestSubmitted
 
 
 class AgentState(msgspec.Struct, frozen=True):
     """`uses` pairs the calls of this turn with the model's ids; `results` holds what ended.
 
-    A person's own call has no id of the model's: there it is None.
+    A person's own call has no id of the model's: there it is None. `is_into_chat`: what is
+    requested becomes part of the conversation.
     """
 
     plan: Plan
     calls: Calls
+    questions: Questions
+    requests: Requests
     phase: Phase = "starting"
-    queue: tuple[PromptSubmitted | CallSubmitted, ...] = ()
+    queue: tuple[Wish, ...] = ()
+    is_into_chat: bool = False
     talk: Conversation = Conversation()
     before: Conversation = Conversation()
     tools: dict[str, tuple[Tool, ...]] = {}
@@ -54,4 +62,4 @@ Step: TypeAlias = tuple[AgentState, Outputs]
 
 def initial(plan: Plan) -> AgentState:
     """Nothing is asked yet, and no server is ready."""
-    return AgentState(plan, Calls(plan))
+    return AgentState(plan, Calls(plan), Questions(plan), Requests(plan))

@@ -6,6 +6,9 @@ from msgspec.structs import replace
 
 from pipeline.core import calls as tool_calls
 from pipeline.core import conversation as talk
+from pipeline.core import questions as asking
+from pipeline.core import requests as requesting
+from pipeline.core import rounds
 from pipeline.core.agent.state import AgentState, Outputs, Step
 from pipeline.core.arguments import ArgumentsError, parse_arguments
 from pipeline.core.commands import CallModel, Passing, ReadPrompt
@@ -17,10 +20,13 @@ from pipeline.core.events import (
     CallSubmitted,
     Json,
     Problem,
+    RequestEnded,
+    RequestSubmitted,
     Stop,
     Tool,
     ToolEnded,
 )
+from pipeline.core.question_table import Origin
 from pipeline.core.shapes import is_object
 from pipeline.core.tools import find, is_allowed
 
@@ -35,6 +41,8 @@ def next_wish(state: AgentState, *outputs: Passing) -> Step:
     state = replace(state, queue=tuple(rest))
     if isinstance(wish, CallSubmitted):
         return _call(state, wish, *outputs)
+    if isinstance(wish, RequestSubmitted):
+        return request(state, wish, *outputs)
     if wish.repaired:
         detail = "the prompt was not valid UTF-8; U+FFFD stands for what could not be read"
         outputs = (*outputs, Problem(where="prompt", detail=detail))
@@ -139,8 +147,62 @@ def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
 def after_calls(state: AgentState, move: tool_calls.Move) -> Step:
     """Take what the table of calls has to say, and go on if that was the last answer."""
     calls, outputs = move
-    state = collect(replace(state, calls=calls), outputs)
+    state = replace(state, calls=replace(calls, wants=()) if calls.wants else calls)
+    for ended in (
+        [o.call for o in outputs if isinstance(o, ToolEnded)] if state.questions.open else ()
+    ):
+        questions, more = asking.on_call_ended(state.questions, ended)
+        state, outputs = replace(state, questions=questions), (*outputs, *more)
+    state = collect(state, outputs)
+    for want in calls.wants:
+        origin = Origin(server=want.server, call=want.call, key=want.key)
+        state, more = ask(state, origin, want.method, want.params)
+        outputs = (*outputs, *more)
     return _think_when_complete(state, *outputs)
+
+
+def ask(state: AgentState, origin: Origin, method: str, params: Json) -> Step:
+    """A server wants something of the person, the model or our settings."""
+    may_spend = not state.spending.is_over(state.plan.max_budget_usd)
+    move = asking.ask(state.questions, origin, method, params, may_spend=may_spend)
+    return after_questions(state, move)
+
+
+def after_questions(state: AgentState, move: asking.Move) -> Step:
+    """Take what the table of questions has to say; calls get the answers that they wait for."""
+    questions, outputs = move
+    answers, state = questions.answers, replace(state, questions=replace(questions, answers=()))
+    for given in answers:
+        move_of_call = rounds.on_input(
+            state.calls, given.call, given.key, given.result, given.refusal
+        )
+        state, more = after_calls(state, move_of_call)
+        outputs = (*outputs, *more)
+    return state, outputs
+
+
+def request(state: AgentState, wish: RequestSubmitted, *outputs: Passing) -> Step:
+    """A person's own request: no model, no tool."""
+    state = replace(state, phase="requesting", is_into_chat=wish.into_chat)
+    state, more = after_requests(state, requesting.start(state.requests, wish))
+    return state, (*outputs, *more)
+
+
+def after_requests(state: AgentState, move: requesting.Move) -> Step:
+    """Take what the table of requests has to say, and go on if that was the last one."""
+    requests, outputs = move
+    state = replace(state, requests=requests)
+    if state.phase != "requesting" or requests.open:
+        return state, outputs
+    state = replace(state, phase="idle")
+    ended = [o for o in outputs if isinstance(o, RequestEnded) and o.result is not None]
+    if state.is_into_chat and ended:
+        said = talk.with_prompt(state.talk, ended[-1].result or {})
+        if said is not None:
+            before = state.talk
+            state = replace(state, talk=said, before=before, turn=0, attempt=0, spoken="")
+            return think(state, *outputs)
+    return next_wish(state, *outputs)
 
 
 def collect(state: AgentState, outputs: Outputs) -> AgentState:

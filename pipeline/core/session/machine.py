@@ -4,7 +4,10 @@
 
     closed --StreamOpened--> opened --endpoint--> deciding --tools----> ready      (seed)
                                                   deciding --silence--> initializing
-                             initializing --result--> listing --last page--> ready (2024-11-05)
+    closed --StreamOpened--> probing --supported--> listing                        (2026-07-28)
+                             probing --anything else--> initializing               (http, stdio)
+                             initializing --result--> greeting, listing --last page--> ready
+                             initializing --HTTP 4xx--> closed, and an event stream is tried
     any --StreamLost--> closed, or failed when nobody will try again
 """
 
@@ -15,9 +18,11 @@ from msgspec.structs import replace
 
 from pipeline.core.commands import Open, Passing, StartTimer, StopTimer
 from pipeline.core.events import (
+    AnswerEnded,
     FrameReceived,
     PostAnswered,
     Problem,
+    RequestSubmitted,
     Route,
     RunResumed,
     RunStarted,
@@ -28,13 +33,15 @@ from pipeline.core.events import (
     TimerFired,
 )
 from pipeline.core.plan import Plan
-from pipeline.core.session import seed, sse
+from pipeline.core.session import handshake, http, lists, messages, modern, seed
 from pipeline.core.session.endpoint import EndpointRefusedError, resolve, session_id_in
 from pipeline.core.session.state import (
     Move,
     Outputs,
     Session,
+    anew,
     await_step,
+    first,
     give_up,
     is_accepted,
     start_over,
@@ -43,6 +50,7 @@ from pipeline.core.session.state import (
 START = "start"
 _EARLY = ("closed", "opened", "deciding")
 _UNAUTHORIZED = (401, 403)
+_NO_STREAM = (400, 404, 405, 406)
 _NOT_FOUND = 404
 
 
@@ -59,7 +67,7 @@ Step: TypeAlias = tuple[SessionsState, Outputs]
 
 def initial(plan: Plan) -> SessionsState:
     """No server is connected yet."""
-    sessions = {s.name: Session(server=s.name, url=s.url, wish=s.dialect) for s in plan.servers}
+    sessions = {server.name: first(server) for server in plan.servers}
     return SessionsState(plan, sessions)
 
 
@@ -67,18 +75,25 @@ def step(state: SessionsState, item: Passing) -> Step:
     """Advance by one item."""
     match item:
         case RunStarted():
-            opens = tuple(Open(server=name) for name in state.sessions)
+            opens = tuple(_open(session) for session in state.sessions.values())
             timer = StartTimer(id=START, seconds=state.plan.start_timeout)
             return _settle(state, item, timer, *opens)
         case RunResumed():
             return _on_resumed(state, item)
         case TimerFired(id=id_) if id_ == START:
             return _settle(state, item, is_time_up=True)
-        case TimerFired(id=id_) if id_.startswith(("session:", "grace:")):
+        case TimerFired(id=id_) if id_.startswith(http.RESUME):
+            return _on_resume(state, item, id_.removeprefix(http.RESUME))
+        case TimerFired(id=id_) if id_.startswith(("session:", "grace:", "again:")):
             kind, _, server = id_.partition(":")
             if server in state.sessions:
                 return _move(state, server, item, _on_timer(state, server, kind))
             return state, (item,)
+        case RequestSubmitted(method="resources/subscribe" | "resources/unsubscribe"):
+            return _on_subscribe(state, item)
+        case AnswerEnded(server=server) if server in state.sessions:
+            session, plan = state.sessions[server], state.plan
+            return _move(state, server, item, http.on_ended(session, plan, item))
         case StreamOpened(server=server) | StreamLost(server=server) | FrameReceived(server=server):
             if server in state.sessions:
                 return _move(state, server, item, _on_stream(state, server, item))
@@ -106,13 +121,21 @@ def _on_resumed(state: SessionsState, resumed: RunResumed) -> Step:
         )
         for name, session in fresh.items()
     }
-    opens = tuple(Open(server=name) for name in sessions)
+    opens = tuple(_open(session) for session in sessions.values())
     timer = StartTimer(id=START, seconds=plan.start_timeout)
     return _settle(SessionsState(plan, sessions), resumed, *closed, timer, *opens)
 
 
+def _open(session: Session) -> Open:
+    return Open(server=session.server, transport=session.transport)
+
+
 def _move(state: SessionsState, server: str, item: Passing, move: Move) -> Step:
     session, outputs = move
+    is_new = state.sessions[server].phase != "ready" and session.phase == "ready"
+    if is_new and session.era == "modern":
+        session, more = modern.listen(session)
+        outputs = (*outputs, *more)
     sessions = {**state.sessions, server: session}
     state = replace(state, sessions=sessions)
     return _settle(state, item, *outputs)
@@ -141,16 +164,15 @@ def _on_stream(
     session, plan = state.sessions[server], state.plan
     match item:
         case StreamOpened():
-            fresh = Session(
-                server=server,
-                url=session.url,
-                wish=session.wish,
-                phase="opened",
-                generation=session.generation + 1,
-            )
-            return fresh, (await_step(fresh, plan),)
+            return _on_opened(anew(session), plan)
+        case StreamLost(status=status, retry_in=None) if _may_be_http(session, status):
+            moved = replace(session, transport="http", doubts=1)
+            return moved, (StopTimer(id=session.timer), _open(moved))
         case StreamLost(reason=reason, retry_in=retry_in):
-            stops = (StopTimer(id=session.timer), StopTimer(id=session.grace))
+            stops: Outputs = (StopTimer(id=session.timer), StopTimer(id=session.grace))
+            if session.transport != "sse":
+                names = (session.again, *(http.RESUME + request for request in session.answers))
+                stops = (*stops, *(StopTimer(id=name) for name in names))
             was_told = session.is_told
             session = replace(
                 session,
@@ -158,9 +180,15 @@ def _on_stream(
                 route=None,
                 is_listing=False,
                 is_told=False,
+                answers={},
+                stream_id="",
             )
             closed = SessionClosed(server=server, reason=reason, retry_in=retry_in)
             return session, (*stops, closed) if was_told else stops
+        case FrameReceived() if session.transport == "http":
+            return http.on_frame(session, plan, item)
+        case FrameReceived() if session.transport == "stdio":
+            return messages.on_line(session, plan, item.data)
         case FrameReceived(event="endpoint"):
             return _on_endpoint(session, plan, item)
         case FrameReceived(event="tools") if session.wish != "sse":
@@ -172,11 +200,46 @@ def _on_stream(
             return seed.on_result(session, item.data)
         case FrameReceived(event="error") if _is_seed(session) or session.phase in _EARLY:
             return seed.on_error(session, item.data)
-        case FrameReceived() if sse.is_frame_of(item) and _is_sse(session):
+        case FrameReceived() if messages.is_frame_of(item) and _is_sse(session):
             # Empty data is how some servers keep the line open.
-            return sse.on_message(session, plan, item.data) if item.data else (session, ())
+            return messages.on_message(session, plan, item.data) if item.data else (session, ())
         case FrameReceived():
             return session, ()
+
+
+def _on_opened(session: Session, plan: Plan) -> Move:
+    if session.transport == "sse":
+        session = replace(session, phase="opened")
+        return session, (await_step(session, plan),)
+    if session.era == "handshake":
+        return handshake.initialize(session, plan)
+    return modern.discover(session, plan)
+
+
+def _may_be_http(session: Session, status: int | None) -> bool:
+    """An address that looked like an event stream's, and takes no GET."""
+    is_first = session.wish == "auto" and session.transport == "sse" and not session.doubts
+    return is_first and not session.is_told and status in _NO_STREAM
+
+
+def _on_resume(state: SessionsState, item: TimerFired, request: str) -> Step:
+    for server, session in state.sessions.items():
+        if request in session.answers:
+            return _move(state, server, item, http.on_timer(session, request))
+    return state, (item,)
+
+
+def _on_subscribe(state: SessionsState, item: RequestSubmitted) -> Step:
+    """Since 2026-07-28 a subscription is one request of the session's, not one for each wish."""
+    uri = item.params.get("uri")
+    outputs: Outputs = (item,)
+    for server, known in state.sessions.items():
+        is_meant = item.server in ("", server) and "resources" in known.offers
+        if is_meant and known.era == "modern" and isinstance(uri, str):
+            session, more = modern.subscribe(known, item.method, uri)
+            sessions = {**state.sessions, server: session}
+            state, outputs = replace(state, sessions=sessions), (*outputs, *more)
+    return state, outputs
 
 
 def _on_endpoint(session: Session, plan: Plan, frame: FrameReceived) -> Move:
@@ -191,43 +254,54 @@ def _on_endpoint(session: Session, plan: Plan, frame: FrameReceived) -> Move:
     session = replace(session, route=route, session_id=session_id, phase="deciding")
     match session.wish:
         case "sse":
-            return sse.initialize(session, plan)
+            return handshake.initialize(session, plan)
         case "seed":
             return session, (await_step(session, plan),)
-        case "auto":
+        case _:
             return session, (StartTimer(id=session.grace, seconds=plan.dialect_grace),)
 
 
 def _on_timer(state: SessionsState, server: str, kind: str) -> Move:
     session, plan = state.sessions[server], state.plan
+    if kind == "again":
+        return http.again(session)
     if kind == "grace":
-        return sse.initialize(session, plan) if session.phase == "deciding" else (session, ())
+        return handshake.initialize(session, plan) if session.phase == "deciding" else (session, ())
     waited = f"within {plan.connect_timeout:g} s (--connect-timeout)"
     match session.phase:
         case "opened":
             return start_over(session, f"no `endpoint` event came {waited}")
         case "deciding":
             return start_over(session, f"no `tools` event came {waited}")
+        case "probing" if session.transport == "stdio" and session.era != "modern":
+            # A process that does not know the question may say nothing at all.
+            return handshake.initialize(session, plan)
+        case "probing":
+            return start_over(session, f"`server/discover` was not answered {waited}")
+        case "greeting":
+            return start_over(session, f"`initialized` was not taken {waited}")
         case "initializing":
             return start_over(session, f"`initialize` was not answered {waited}")
         case "listing":
             return start_over(session, f"`tools/list` was not answered {waited}")
         case "ready" if session.is_listing:
-            return sse.give_up_listing(session, f"no answer {waited}")
+            return lists.give_up(session, f"no answer {waited}")
         case _:
             return session, ()
 
 
 def _on_posted(state: SessionsState, server: str, item: PostAnswered) -> Move:
     session = state.sessions[server]
+    if session.transport == "http":
+        return http.on_posted(session, state.plan, item)
     if is_accepted(item.status):
         # Some servers answer a POST with the message itself instead of 202.
-        if not item.body or session.route is None:
+        if not item.body or session.route is None or session.transport == "stdio":
             return session, ()
         if _is_seed(session):
             return seed.on_body(session, item)
-        return sse.on_body(session, state.plan, item)
-    if not sse.owns(session, item.id):
+        return messages.on_body(session, state.plan, item)
+    if not messages.owns(session, item.id):
         if item.status == _NOT_FOUND and session.phase == "ready":
             return start_over(session, "the server does not know the session any more (HTTP 404)")
         return session, ()
@@ -239,10 +313,10 @@ def _on_posted(state: SessionsState, server: str, item: PostAnswered) -> Move:
     reason = f"the message {what!r} could not be delivered: {why}"
     if item.status in _UNAUTHORIZED:
         return give_up(session, reason, item.status)
-    if sse.is_step(session, item.id):
+    if messages.is_step(session, item.id):
         return start_over(session, reason)
     if session.is_listing and what == "list":
-        return sse.give_up_listing(session, why)
+        return lists.give_up(session, why)
     return session, (Problem(where=server, detail=reason),)
 
 

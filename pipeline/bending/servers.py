@@ -1,0 +1,130 @@
+"""The servers of a bent run: recorded connections, under the patience of a live run.
+
+Losing a connection and coming back is decided by what decides it in a live run: `Streams`, and the
+operators for silence and for retries, on virtual time.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+from reactivex import Observable, abc
+
+from operators.fail_when import fail_when
+from operators.heartbeat import heartbeat
+from operators.retry_with_backoff import retry_with_backoff
+from pipeline.bending.bends import Bends
+from pipeline.bending.clock import VirtualClock
+from pipeline.bending.connection import Server
+from pipeline.bending.patience import Patience
+from pipeline.bending.script import Script
+from pipeline.bending.standing import Standing
+from pipeline.core.events import FrameReceived, StreamLost, StreamOpened
+from pipeline.shell import streams
+from pipeline.shell.http_sse import StreamItem
+from pipeline.shell.streams import Seams, Streams, Transport
+
+Heard: TypeAlias = StreamOpened | FrameReceived | StreamLost
+
+_JITTER = 0.5
+"""In the place of chance: what it comes to on the average."""
+
+
+class Servers:
+    """All servers of a bent run, by name; what they say goes to `put`."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        *,
+        clock: VirtualClock,
+        bends: Bends,
+        patience: Patience,
+        put: Callable[[Heard], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._clock = clock
+        self._patience = patience
+        self._put = put
+        self._streams = Streams(self._make, put=self._hear, room=_room, on_lost=on_lost)
+        self._streams.start(_no_tasks)
+        self._servers = {
+            plan.name: Server(plan, clock=clock, bends=bends, patience=patience)
+            for plan in standing.servers
+        }
+
+    def __getitem__(self, name: str) -> Server:
+        return self._servers[name]
+
+    @property
+    def are_at_rest(self) -> bool:
+        """Will none of them say anything before it is asked?"""
+        return all(server.is_at_rest for server in self._servers.values())
+
+    def take_over(self, standing: Standing, script: Script, since: int) -> None:
+        """Go on from where the recording was, with what it holds from event `since` on."""
+        for name, server in self._servers.items():
+            attempts = script.attempts.get(name, [])
+            server.take_over(attempts, since, was_of_use=standing.open.get(name))
+            if name in standing.open or name in standing.lost:
+                self.open(name, standing.transports.get(name, "sse"))
+
+    def open(self, name: str, transport: Transport) -> None:
+        """Connect a server, in place of any connection of another transport."""
+        self._servers[name].is_wanted = True
+        self._streams.open(name, transport)
+
+    def reconnect(self, name: str, reason: str) -> None:
+        """Drop a server's connection; it comes back."""
+        self._streams.reconnect(name, reason)
+
+    def close(self, name: str, reason: str, status: int | None) -> None:
+        """Drop a server for good."""
+        self._streams.close(name, reason, status)
+
+    def _make(
+        self, name: str, transport: Transport, seams: Seams
+    ) -> Observable[StreamItem | StreamLost]:
+        """As a live run makes it, but for the source, the clock and the chance."""
+        server, patience = self._servers[name], self._patience
+        server.transport = transport
+        source = server.source().pipe(fail_when(seams.kicks))
+        if server.has_heartbeat:
+            # Comments, by which a server shows that it is alive, are in no recording.
+            source = source.pipe(
+                heartbeat(patience.heartbeat, suspended=lambda: not server.is_silent)
+            )
+        patient = source.pipe(
+            retry_with_backoff(
+                patience.retry,
+                is_fatal=streams.is_fatal,
+                wish=streams.wish,
+                announce=streams.announce(name),
+                is_healthy=streams.is_alive if transport == "http" else streams.is_healthy,
+                jitter=lambda: _JITTER,
+            )
+        )
+
+        def subscribe(
+            observer: abc.ObserverBase[StreamItem | StreamLost],
+            _scheduler: abc.SchedulerBase | None = None,
+        ) -> abc.DisposableBase:
+            return patient.subscribe(observer, scheduler=self._clock)
+
+        return Observable(subscribe)
+
+    def _hear(self, item: Heard) -> None:
+        server = self._servers[item.server]
+        if isinstance(item, StreamLost) and item.retry_in is None:
+            server.is_wanted = False
+        if not server.is_muted:
+            self._put(item)
+
+
+async def _room() -> None:
+    """There is always room: a bent run takes one input after the other."""
+
+
+def _no_tasks(body: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    body.close()
+    raise RuntimeError("a server of a bent run needs no task")

@@ -1,0 +1,120 @@
+"""The links of a run to its servers: what each transport's connection and messages go through."""
+
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import aiohttp
+from reactivex import Observable, Subject
+
+from config.settings import Settings
+from operators.fail_when import fail_when
+from operators.heartbeat import heartbeat
+from operators.retry_with_backoff import retry_with_backoff
+from pipeline.core.events import Input, StreamLost
+from pipeline.mailbox import Mailbox
+from pipeline.shell import streams
+from pipeline.shell.coroutine import from_coroutine
+from pipeline.shell.http_exchange import Exchanges
+from pipeline.shell.http_post import Outbox
+from pipeline.shell.http_sender import HttpSender
+from pipeline.shell.http_sse import StreamAlive, StreamItem
+from pipeline.shell.process import Program
+from pipeline.shell.sender import Sender
+from pipeline.shell.stdio import Pipe, PipeSender, read_process
+from pipeline.shell.streams import Seams, Transport
+from pipeline.shell.targets import Target
+
+Server: TypeAlias = Target | Program
+
+
+class Links:
+    """Makes the link of each server, and what sends to it."""
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        settings: Settings,
+        inbox: Mailbox[Input],
+        *,
+        stream_http: aiohttp.ClientSession,
+        post_http: aiohttp.ClientSession,
+    ) -> None:
+        self._settings = settings
+        self._inbox = inbox
+        self._stream_http = stream_http
+        self._post_http = post_http
+        self._targets = {each.name: each for each in servers if isinstance(each, Target)}
+        self._pipes = {each.name: Pipe(each) for each in servers if isinstance(each, Program)}
+        self._alive: dict[str, Subject[StreamItem]] = {name: Subject() for name in self._targets}
+        self.senders: Mapping[str, Sender] = {
+            **{name: self._http_sender(target) for name, target in self._targets.items()},
+            **{name: self._pipe_sender(pipe) for name, pipe in self._pipes.items()},
+        }
+
+    def make(
+        self, server: str, transport: Transport, seams: Seams
+    ) -> Observable[StreamItem | StreamLost]:
+        """A server's link: it fails where its connection does, and comes back with patience."""
+        settings = self._settings
+        match transport:
+            case "sse":
+                source = streams.connection(
+                    self._targets[server],
+                    http=self._stream_http,
+                    options=settings.stream,
+                    spawn=seams.spawn,
+                    room=seams.room,
+                    now=time.time,
+                ).pipe(
+                    fail_when(seams.kicks),
+                    heartbeat(settings.heartbeat, suspended=seams.suspended),
+                )
+                is_healthy = streams.is_healthy
+            case "stdio":
+                source = self._process(self._pipes[server], seams).pipe(fail_when(seams.kicks))
+                is_healthy = streams.is_healthy
+            case "http":
+                link = streams.http_link(server, self._alive[server])
+                source = link.pipe(fail_when(seams.kicks))
+                is_healthy = streams.is_alive
+        return source.pipe(
+            retry_with_backoff(
+                settings.retry,
+                is_fatal=streams.is_fatal,
+                wish=streams.wish,
+                announce=streams.announce(server),
+                is_healthy=is_healthy,
+                jitter=random.random,
+            )
+        )
+
+    def on_lost(self, server: str) -> None:
+        """A link is lost, and with it what is open over it."""
+        self.senders[server].drop()
+
+    def _process(self, pipe: Pipe, seams: Seams) -> Observable[StreamItem]:
+        def run(push: Callable[[StreamItem], None]) -> Coroutine[Any, Any, None]:
+            return read_process(pipe, options=self._settings.stream, push=push, room=seams.room)
+
+        return from_coroutine(run, seams.spawn)
+
+    def _http_sender(self, target: Target) -> Sender:
+        settings, inbox, alive = self._settings, self._inbox, self._alive[target.name]
+        return HttpSender(
+            Outbox(target, self._post_http, settings.post, put=inbox.put),
+            Exchanges(
+                target,
+                self._post_http,
+                post=settings.post,
+                stream=settings.stream,
+                put=inbox.put,
+                room=inbox.room,
+                on_success=lambda: alive.on_next(StreamAlive(target.name)),
+            ),
+        )
+
+    def _pipe_sender(self, pipe: Pipe) -> Sender:
+        patience = self._settings.post.post_timeout
+        return PipeSender(pipe, put=self._inbox.put, patience=patience)

@@ -1,0 +1,169 @@
+"""The client under test of the MCP conformance suite: `main.py` itself, used as a person would.
+
+The suite starts this file with the server's address as its last argument, and says in variables
+which scenario it is about. All that happens here is to put the scenario's wish into command lines.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 50.0  # seconds for one command; the suite itself gives up after 60
+BROWSER = Path(__file__).parent / "browser.py"
+
+SCENARIO = os.environ["MCP_CONFORMANCE_SCENARIO"]
+CONTEXT: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
+
+
+class Client:
+    """`python main.py` against one server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.options: list[str] = []
+        self.variables: dict[str, str] = {}
+        self.status = 0
+
+    def run(self, *words: str, prompts: Sequence[str] = (), may_fail: bool = False) -> str:
+        """One run; its standard output. A failure is this program's exit status in the end."""
+        command = [sys.executable, str(ROOT / "main.py"), *words, "--server", self.url]
+        command += self.options
+        with tempfile.TemporaryDirectory() as home:
+            done = subprocess.run(
+                command,
+                input="".join(f"{line}\n" for line in prompts),
+                env={**os.environ, "HOME": home, **self.variables},
+                cwd=home,
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE,
+                check=False,
+            )
+        sys.stderr.write(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
+        if done.returncode and not may_fail:
+            self.status = self.status or done.returncode
+        return done.stdout
+
+    def tools(self) -> list[dict[str, Any]]:
+        """What the server offers."""
+        return list(json.loads(self.run("tools", "--json") or "[]"))
+
+    def call(self, name: str, arguments: dict[str, Any], *, may_fail: bool = False) -> str:
+        """Call one tool."""
+        return self.run("call", name, json.dumps(arguments), may_fail=may_fail)
+
+    def chat(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> str:
+        """Several calls in one session, by the `direct` model."""
+        prompts = [f"{name} {json.dumps(arguments)}" for name, arguments in calls]
+        return self.run("--model", "direct", prompts=prompts)
+
+
+def add_numbers(client: Client) -> None:
+    client.options += ["--elicit", "defaults"]
+    client.call("add_numbers", {"a": 5, "b": 3})
+
+
+def one_of_each(client: Client) -> None:
+    tool = client.tools()[0]
+    client.call(tool["name"], {}, may_fail=True)
+    for line in client.run("resources", "--json").splitlines():
+        for resource in json.loads(line)["result"].get("resources", [])[:1]:
+            client.run("read", resource["uri"])
+    for line in client.run("prompts", "--json").splitlines():
+        for prompt in json.loads(line)["result"].get("prompts", [])[:1]:
+            client.run("prompt", prompt["name"])
+
+
+def replay_calls(client: Client) -> None:
+    client.chat([(call["name"], call["arguments"]) for call in CONTEXT["toolCalls"]])
+
+
+def every_tool(client: Client) -> None:
+    for tool in client.tools():
+        wanted = tool["inputSchema"].get("properties", {})
+        client.call(tool["name"], {name: _value(schema) for name, schema in wanted.items()})
+
+
+def _value(schema: dict[str, Any]) -> Any:
+    return {"integer": 1, "number": 1.5, "boolean": True}.get(schema.get("type", ""), "x")
+
+
+def round_trips(client: Client) -> None:
+    client.options += ["--elicit", '{"confirmed": true}']
+    names = ("echo_state", "unrelated", "no_state", "no_result_type")
+    client.chat([(f"test_mrtr_{name}", {}) for name in names])
+
+
+def echo_schema(client: Client) -> None:
+    tools = {tool["name"]: tool for tool in client.tools()}
+    schema = tools["json_schema_2020_12_tool"]["inputSchema"]
+    client.call("json_schema_echo", {"schema": schema})
+
+
+def skills(client: Client) -> None:
+    client.run("skills")
+
+
+def skills_read(client: Client) -> None:
+    client.run("skills", "--verify", may_fail=True)
+
+
+def authorized(client: Client) -> None:
+    """List the tools, call the first: whatever credentials that needs are found on the way."""
+    client.variables["BROWSER"] = f"{sys.executable} {BROWSER} %s"
+    _authorization(client)
+    tool = "test-tool"
+    client.run("call", tool, "{}", may_fail=False)
+
+
+def _authorization(client: Client) -> None:
+    """What the scenario's context says of credentials, as a person would set it."""
+    names = {
+        "client_id": "RXMCP_OAUTH_CLIENT_ID",
+        "client_secret": "RXMCP_OAUTH_CLIENT_SECRET",
+    }
+    client.variables |= {names[key]: str(CONTEXT[key]) for key in names if key in CONTEXT}
+
+
+WISHES: dict[str, Callable[[Client], None]] = {
+    "initialize": lambda client: client.tools() and None,
+    "tools_call": add_numbers,
+    "request-metadata": add_numbers,
+    "elicitation-sep1034-client-defaults": lambda client: (
+        (
+            client.options.extend(["--elicit", "defaults"])
+            or client.call("test_client_elicitation_defaults", {})
+        )
+        and None
+    ),
+    "sse-retry": lambda client: client.call("test_reconnection", {}) and None,
+    "http-standard-headers": one_of_each,
+    "http-custom-headers": replay_calls,
+    "http-invalid-tool-headers": every_tool,
+    "sep-2322-client-request-state": round_trips,
+    "json-schema-ref-no-deref": lambda client: client.tools() and None,
+    "json-schema-2020-12-preservation": echo_schema,
+    "sep-2640-client-no-prefetch": skills,
+}
+
+
+def main() -> int:
+    """Fulfil the scenario's wish; the first exit status that is not 0."""
+    client = Client(sys.argv[-1])
+    if SCENARIO in WISHES:
+        WISHES[SCENARIO](client)
+    elif SCENARIO.startswith("sep-2640-"):
+        skills_read(client)
+    else:
+        authorized(client)
+    return client.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
