@@ -3,7 +3,9 @@
 Times are seconds. The texts are what `--help` prints.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class Options(BaseModel):
@@ -76,6 +78,101 @@ class ModelOptions(Options):
         default=60.0, gt=0, description="seconds without a word in mid answer, then it is cut"
     )
     max_retries: int = Field(default=2, ge=0, description="tries again after 408, 409, 429, 5xx")
+
+
+OAuthFlow: TypeAlias = Literal["auto", "browser", "client-credentials", "workload", "enterprise"]
+
+
+class OAuthOptions(Options):
+    """How a server that asks for authorization gets it. It holds secrets: never print it."""
+
+    flow: OAuthFlow = Field(
+        default="auto",
+        description="auto, browser (a person allows access), client-credentials, workload or "
+        "enterprise; auto goes by what else is set",
+    )
+    client_id: str = Field(
+        default="", description="what this client is registered as, where it is registered by hand"
+    )
+    client_secret: SecretStr | None = Field(
+        default=None, description="the secret that goes with it"
+    )
+    client_metadata_url: str = Field(
+        default="", description="https address of a client id metadata document, used as client id"
+    )
+    issuer: str = Field(
+        default="", description="the one authorization server that may have these credentials"
+    )
+    scope: str = Field(
+        default="", description="what to ask for, in place of what the server suggests"
+    )
+    redirect_port: int = Field(
+        default=0, ge=0, le=65_535, description="port for the browser's answer; 0 takes a free one"
+    )
+    timeout: float = Field(
+        default=300.0, gt=0, description="seconds that a person has to allow access"
+    )
+    no_browser: bool = Field(
+        default=False, description="print the address to open, and do not open it"
+    )
+    browser: str = Field(default="", description="a command that opens an address, %s in it")
+    private_key_file: str = Field(
+        default="", description="a private key (PEM), to sign with in place of a client secret"
+    )
+    private_key_alg: str = Field(
+        default="", description="its algorithm: ES256, RS256, …; found out if not told"
+    )
+    workload_jwt: SecretStr | None = Field(
+        default=None, description="a JWT that the platform has issued for this workload"
+    )
+    workload_jwt_file: str = Field(default="", description="the file in which the platform puts it")
+    idp_issuer: str = Field(default="", description="the enterprise's identity provider")
+    idp_token_endpoint: str = Field(
+        default="", description="its token endpoint; found out from the issuer if not told"
+    )
+    idp_client_id: str = Field(default="", description="what this client is registered as there")
+    idp_client_secret: SecretStr | None = Field(default=None, description="the secret of that")
+    idp_id_token: SecretStr | None = Field(
+        default=None, description="the ID token of the person who has signed in there"
+    )
+    dpop: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="tokens that only this client can use (DPoP): auto, if the server asks for it",
+    )
+    token_store: Literal["auto", "keyring", "file", "none"] = Field(
+        default="auto",
+        description="where tokens stay: auto takes the keyring if there is one, else a file",
+    )
+    token_file: str = Field(
+        default="", description="that file; without it, rxmcp/oauth.json in the folder for state"
+    )
+    state_home: str = Field(default="", description="the folder for state")
+
+    @property
+    def kind(self) -> Literal["browser", "client-credentials", "workload", "enterprise"]:
+        """The flow to take: as told, else by what else is set."""
+        if self.flow != "auto":
+            return self.flow
+        if self.idp_token_endpoint or self.idp_issuer:
+            return "enterprise"
+        if self.workload_jwt is not None or self.workload_jwt_file:
+            return "workload"
+        return "client-credentials" if self.private_key_file else "browser"
+
+    def without_credentials(self) -> "OAuthOptions":
+        """The same for a server that these credentials are not for: a person may let it in."""
+        kept = self.model_dump(
+            include={
+                *("scope", "redirect_port", "timeout", "no_browser", "browser", "dpop"),
+                *("client_metadata_url", "token_store", "token_file", "state_home"),
+            }
+        )
+        return OAuthOptions(**kept)
+
+    def secrets(self) -> tuple[str, ...]:
+        """All values that must never be shown, in an order that does not change."""
+        held = (self.client_secret, self.workload_jwt, self.idp_client_secret, self.idp_id_token)
+        return tuple(secret.get_secret_value() for secret in held if secret is not None)
 
 
 class WebhookOptions(Options):

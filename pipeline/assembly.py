@@ -152,7 +152,7 @@ class Run:
         links = Links(self._targets, settings, inbox, stream_http=stream_http, post_http=post_http)
         return Effects(
             DoorOut(settings.mailbox, self._guard),
-            streams=Streams(links.make, put=inbox.put, room=inbox.room, on_lost=links.on_lost),
+            streams=Streams(links.make, put=inbox.put, room=inbox.room),
             senders=links.senders,
             timers=Timers(inbox.put),
             models=partial(_models, model, inbox),

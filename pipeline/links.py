@@ -16,9 +16,8 @@ from pipeline.core.events import Input, StreamLost
 from pipeline.mailbox import Mailbox
 from pipeline.shell import streams
 from pipeline.shell.coroutine import from_coroutine
-from pipeline.shell.http_exchange import Exchanges
+from pipeline.shell.http_link import http_link, is_alive
 from pipeline.shell.http_post import Outbox
-from pipeline.shell.http_sender import HttpSender
 from pipeline.shell.http_sse import StreamAlive, StreamItem
 from pipeline.shell.process import Program
 from pipeline.shell.sender import Sender
@@ -47,9 +46,12 @@ class Links:
         self._post_http = post_http
         self._targets = {each.name: each for each in servers if isinstance(each, Target)}
         self._pipes = {each.name: Pipe(each) for each in servers if isinstance(each, Program)}
-        self._alive: dict[str, Subject[StreamItem]] = {name: Subject() for name in self._targets}
+        self._successes: dict[str, Subject[StreamAlive]] = {
+            name: Subject() for name in self._targets
+        }
+        self._outboxes = {name: self._outbox(target) for name, target in self._targets.items()}
         self.senders: Mapping[str, Sender] = {
-            **{name: self._http_sender(target) for name, target in self._targets.items()},
+            **self._outboxes,
             **{name: self._pipe_sender(pipe) for name, pipe in self._pipes.items()},
         }
 
@@ -76,9 +78,10 @@ class Links:
                 source = self._process(self._pipes[server], seams).pipe(fail_when(seams.kicks))
                 is_healthy = streams.is_healthy
             case "http":
-                link = streams.http_link(server, self._alive[server])
+                drop = self._outboxes[server].drop
+                link = http_link(server, self._successes[server], drop=drop)
                 source = link.pipe(fail_when(seams.kicks))
-                is_healthy = streams.is_alive
+                is_healthy = is_alive
         return source.pipe(
             retry_with_backoff(
                 settings.retry,
@@ -90,29 +93,22 @@ class Links:
             )
         )
 
-    def on_lost(self, server: str) -> None:
-        """A link is lost, and with it what is open over it."""
-        self.senders[server].drop()
-
     def _process(self, pipe: Pipe, seams: Seams) -> Observable[StreamItem]:
         def run(push: Callable[[StreamItem], None]) -> Coroutine[Any, Any, None]:
             return read_process(pipe, options=self._settings.stream, push=push, room=seams.room)
 
         return from_coroutine(run, seams.spawn)
 
-    def _http_sender(self, target: Target) -> Sender:
-        settings, inbox, alive = self._settings, self._inbox, self._alive[target.name]
-        return HttpSender(
-            Outbox(target, self._post_http, settings.post, put=inbox.put),
-            Exchanges(
-                target,
-                self._post_http,
-                post=settings.post,
-                stream=settings.stream,
-                put=inbox.put,
-                room=inbox.room,
-                on_success=lambda: alive.on_next(StreamAlive(target.name)),
-            ),
+    def _outbox(self, target: Target) -> Outbox:
+        settings, inbox, successes = self._settings, self._inbox, self._successes[target.name]
+        return Outbox(
+            target,
+            self._post_http,
+            settings.post,
+            settings.stream,
+            put=inbox.put,
+            room=inbox.room,
+            on_success=lambda: successes.on_next(StreamAlive(target.name)),
         )
 
     def _pipe_sender(self, pipe: Pipe) -> Sender:

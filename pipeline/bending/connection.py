@@ -1,6 +1,7 @@
 """One server of a bent run, and its connections, as they were recorded one after the other."""
 
 from collections import deque
+from collections.abc import Callable
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -34,8 +35,15 @@ class Server:
     """
 
     def __init__(
-        self, plan: ServerPlan, *, clock: VirtualClock, bends: Bends, patience: Patience
+        self,
+        plan: ServerPlan,
+        *,
+        clock: VirtualClock,
+        bends: Bends,
+        patience: Patience,
+        on_gone: Callable[[str], None],
     ) -> None:
+        self.on_gone = on_gone
         self.name = plan.name
         self.place = _place(plan)
         self.transport: Transport = "sse"
@@ -167,9 +175,11 @@ class Connection(End):
 
     def close(self) -> None:
         """Nobody listens any more."""
-        self.is_open = False
         self._deadline.dispose()
         self.line.cut()
+        if self.is_open:
+            self.is_open = False
+            self._server.on_gone(self._server.name)
 
     # --- the end of the line --------------------------------------------------------------------
 

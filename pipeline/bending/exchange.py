@@ -43,11 +43,16 @@ class Exchange(End):
         self._elsewhere: list[Due] = []
         self._deadline: abc.DisposableBase = Disposable()
 
-    def wait(self, began: int, seconds: float) -> None:
+    def wait(self, began: int, seconds: float, flag: str = "") -> None:
         """From `began` (µs) on the answer may take so many seconds; that of a `Get` to begin."""
-        words = f"no whole answer came from {self._server.place} within {seconds:g} s"
-        ends = began + round(seconds * MICRO)
-        self._deadline = self._clock.at(ends, lambda: self._break_off(words))
+        within = f"within {seconds:g} s{flag}"
+
+        def give_up() -> None:
+            place = self._server.place
+            what = f"the answer of {place} did not end" if self._is_open else ""
+            self._break_off(f"{what or f'no answer came from {place}'} {within}")
+
+        self._deadline = self._clock.at(began + round(seconds * MICRO), give_up)
 
     def go_on(self, earlier: Iterable[Input]) -> None:
         """What came of it before was heard."""
@@ -93,13 +98,13 @@ class Exchange(End):
                     item = replace(item, id=id_)
             self.line.expect(began + reply.after, item, reply.seq)
 
-    def cut(self) -> None:
-        """Nothing more of it is wanted, but that the message was answered."""
-        self.forget()
+    def cut(self, words: str) -> None:
+        """Nothing more of it is wanted; if it is unanswered, `words` say why it stays so."""
+        self._forget()
         if not self._is_answered:
-            self._answer(self._posted("cut off by us"))
+            self._answer(self._posted(words))
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Nothing more of it comes."""
         self._deadline.dispose()
         self.line.cut()
@@ -120,7 +125,7 @@ class Exchange(End):
                 self._put(item)
             case _:
                 self._is_open = False
-                self.forget()
+                self._forget()
                 self._put(item)
 
     def drop(self, bent: str, lost: list[Due]) -> None:
@@ -149,7 +154,7 @@ class Exchange(End):
         self._put(posted)
 
     def _break_off(self, words: str) -> None:
-        self.forget()
+        self._forget()
         if not self._is_answered:
             self._answer(self._posted(words))
         elif self._is_open:

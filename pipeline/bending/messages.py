@@ -67,12 +67,12 @@ class Messages:
                 exchange.go_on([reply.item for reply in each.replies if reply.seq < since])
                 exchange.play(later, each.at, recorded=message.id)
                 if is_waiting:
-                    exchange.wait(each.at, self._seconds(message))
+                    self._wait(exchange, each.at)
 
     def send(self, message: Message) -> None:
         """Send a message, or ask for a stream."""
         exchange = self._begin(message)
-        exchange.wait(self._clock.us, self._seconds(message))
+        self._wait(exchange, self._clock.us)
         if (broken := self._broken(message)) is not None:
             exchange.take_up(broken)
             return
@@ -85,13 +85,13 @@ class Messages:
     def cut(self, server: str, id_: str) -> None:
         """Close the answer to a message."""
         if (server, id_) in self._exchanges:
-            self._exchanges.pop((server, id_)).cut()
+            self._exchanges.pop((server, id_)).cut("cut off by us")
 
-    def on_lost(self, server: str) -> None:
-        """A server's connection is lost: what goes side by side with others goes with it."""
-        for (name, _), exchange in self._exchanges.items():
+    def drop(self, server: str) -> None:
+        """A server's connection is over: the answers to what goes side by side go with it."""
+        for (name, _), exchange in tuple(self._exchanges.items()):
             if name == server and _is_http(exchange.message):
-                exchange.forget()
+                exchange.cut("the connection to the server was given up")
 
     def _begin(self, message: Message) -> Exchange:
         server = self._servers[message.server]
@@ -99,10 +99,14 @@ class Messages:
         self._exchanges[message.server, message.id] = exchange
         return exchange
 
-    def _seconds(self, message: Message) -> float:
+    def _wait(self, exchange: Exchange, began: int) -> None:
+        message, patience = exchange.message, self._patience
         if isinstance(message, Get):
-            return self._patience.connect_timeout
-        return self._patience.post.post_timeout if message.seconds is None else message.seconds
+            exchange.wait(began, patience.connect_timeout, " (--connect-timeout)")
+        elif message.seconds is None:
+            exchange.wait(began, patience.post.post_timeout, " (--post-timeout)")
+        else:
+            exchange.wait(began, message.seconds)
 
     def _shelf(self, message: Message) -> Shelf[Asked]:
         """What a server answered over this transport: each has its own way to answer."""

@@ -21,6 +21,7 @@ from pipeline.bending.script import Script
 from pipeline.bending.standing import Standing
 from pipeline.core.events import FrameReceived, StreamLost, StreamOpened
 from pipeline.shell import streams
+from pipeline.shell.http_link import is_alive
 from pipeline.shell.http_sse import StreamItem
 from pipeline.shell.streams import Seams, Streams, Transport
 
@@ -31,7 +32,10 @@ _JITTER = 0.5
 
 
 class Servers:
-    """All servers of a bent run, by name; what they say goes to `put`."""
+    """All servers of a bent run, by name; what they say goes to `put`.
+
+    `on_gone` is called with the name of a server whose connection is over, before that is put.
+    """
 
     def __init__(
         self,
@@ -41,15 +45,15 @@ class Servers:
         bends: Bends,
         patience: Patience,
         put: Callable[[Heard], None],
-        on_lost: Callable[[str], None],
+        on_gone: Callable[[str], None],
     ) -> None:
         self._clock = clock
         self._patience = patience
         self._put = put
-        self._streams = Streams(self._make, put=self._hear, room=_room, on_lost=on_lost)
+        self._streams = Streams(self._make, put=self._hear, room=_room)
         self._streams.start(_no_tasks)
         self._servers = {
-            plan.name: Server(plan, clock=clock, bends=bends, patience=patience)
+            plan.name: Server(plan, clock=clock, bends=bends, patience=patience, on_gone=on_gone)
             for plan in standing.servers
         }
 
@@ -100,7 +104,7 @@ class Servers:
                 is_fatal=streams.is_fatal,
                 wish=streams.wish,
                 announce=streams.announce(name),
-                is_healthy=streams.is_alive if transport == "http" else streams.is_healthy,
+                is_healthy=is_alive if transport == "http" else streams.is_healthy,
                 jitter=lambda: _JITTER,
             )
         )

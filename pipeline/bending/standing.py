@@ -42,7 +42,8 @@ from pipeline.shell.streams import Transport, is_healthy
 class Standing(msgspec.Struct):
     """The run after its first entries.
 
-    `began`: the event with which this process of it did; what was asked before is gone. `timers`: when each is due (µs). `open`: the servers with a connection, and whether it was of
+    `began`: the event with which this process of it began; what was asked before is gone.
+    `timers`: when each is due (µs). `open`: the servers with a connection, and whether it was of
     use already; `lost`: those whose next one is on its way. `posted` and `thinking`: what nobody
     has answered, and the place of its command. `said` counts the person's words, which were last
     said or asked for at `listened_at`; `is_read`: more are waited for; `has_left`: there are none.

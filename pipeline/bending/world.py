@@ -50,7 +50,7 @@ class World:
         self._timers: dict[str, abc.DisposableBase] = {}
         clock, put = self.clock, self._came.append
         self._servers = Servers(
-            standing, clock=clock, bends=bends, patience=patience, put=put, on_lost=self._on_lost
+            standing, clock=clock, bends=bends, patience=patience, put=put, on_gone=self._on_gone
         )
         self.messages = Messages(
             script.asked, self._servers, clock=clock, bends=bends, patience=patience, put=put
@@ -107,8 +107,8 @@ class World:
             case _:
                 raise TypeError(f"{type(command).__name__} is not a command")
 
-    def _on_lost(self, server: str) -> None:
-        self.messages.on_lost(server)
+    def _on_gone(self, server: str) -> None:
+        self.messages.drop(server)
 
     def _start_timer(self, id_: str, due: int) -> None:
         self._stop_timer(id_)

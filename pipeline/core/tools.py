@@ -22,6 +22,7 @@ from pipeline.core.canonical import canonical
 from pipeline.core.commands import Passing
 from pipeline.core.events import Json, Problem, Tool, ToolsChanged, ToolsListed
 from pipeline.core.jsonrpc import shorten
+from pipeline.core.param_headers import problem_with
 from pipeline.core.plan import Plan
 from pipeline.core.shapes import is_object
 
@@ -76,6 +77,8 @@ def read_tool(server: str, raw: Any) -> Tool:
     if not is_object(schema):
         found = f"found {_shown(schema)} as schema of {name!r}"
         raise MalformedToolError(f"{found}, expected an object")
+    if (problem := problem_with(schema)) is not None:
+        raise MalformedToolError(f"the tool {name!r} is left out: {problem}")
     tool = Tool(
         server=server,
         name=name,
@@ -157,6 +160,8 @@ def _read(plan: Plan, listed: ToolsListed) -> tuple[tuple[Tool, ...], tuple[Prob
     for raw in listed.tools[: plan.max_tools]:
         try:
             tool = read_tool(listed.server, raw)
+            if plan.tasks:
+                tool = replace(tool, task_support=_task_support(raw))
         except MalformedToolError as exc:
             problems.append(str(exc))
             continue
@@ -167,6 +172,13 @@ def _read(plan: Plan, listed: ToolsListed) -> tuple[tuple[Tool, ...], tuple[Prob
     if len(listed.tools) > plan.max_tools:
         problems.append(f"found {len(listed.tools)} tools, kept the first {plan.max_tools}")
     return tuple(tools.values()), _told(listed.server, problems)
+
+
+def _task_support(raw: Any) -> str:
+    """MCP 2025-11-25, server/tools: `execution.taskSupport`; `forbidden` is as good as absent."""
+    execution = raw.get("execution")
+    support = execution.get("taskSupport") if is_object(execution) else None
+    return support if support in ("required", "optional") else ""
 
 
 def _told(server: str, problems: Sequence[str]) -> tuple[Problem, ...]:

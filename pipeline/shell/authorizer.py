@@ -4,17 +4,44 @@ from collections.abc import Mapping
 from typing import Protocol
 
 
+class AuthorizationError(ConnectionError):
+    """No credentials could be had; the text says why, and may be shown.
+
+    `is_final`: whoever tries again in this run gets the same.
+    """
+
+    def __init__(self, text: str, *, is_final: bool = True) -> None:
+        super().__init__(text)
+        self.is_final = is_final
+
+
 class Authorizer(Protocol):
-    """The credentials of one server, beside the headers that the user has set."""
+    """The credentials of one server, beside the headers that the user has set.
+
+    No time passes for a request while one of these runs: a person may be at a browser. So each of
+    them bounds its own time. Several requests may ask at once, and any of them may be cancelled.
+    """
 
     async def headers(self, method: str, url: str) -> Mapping[str, str]:
-        """Fresh credentials for one request, e.g. a bearer token or a proof; none if none are."""
+        """Fresh credentials for one request, e.g. a bearer token or a proof; none if none are.
+
+        Of two values for one header, this one counts.
+
+        Raises:
+            AuthorizationError: If it is of no use to send the request.
+        """
         ...
 
-    async def refused(self, method: str, url: str, status: int, headers: Mapping[str, str]) -> bool:
+    async def refused(
+        self, method: str, url: str, status: int, headers: Mapping[str, str], body: bytes
+    ) -> bool:
         """After a 401 or 403: True if there are new credentials, so that it is worth asking again.
 
-        It bounds its own attempts and its own time, in which a person may be at a browser.
+        `headers` (no matter in what case they are asked for) and `body` are those of the refusal;
+        of the body the first 64 KiB, as far as they came.
+
+        Raises:
+            AuthorizationError: If there are none; the refusal stands, and this is told with it.
         """
         ...
 
@@ -32,6 +59,7 @@ class NoAuthorizer:
         url: str,  # noqa: ARG002
         status: int,  # noqa: ARG002
         headers: Mapping[str, str],  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
     ) -> bool:
         """There are no others."""
         return False

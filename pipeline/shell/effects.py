@@ -125,7 +125,11 @@ class Effects:
             return
         task = spawn(self._put_answer(self._prompts, question))
         self._asking[question] = task
-        task.add_done_callback(lambda _: self._asking.pop(question, None))
+        task.add_done_callback(lambda _: self._forget(question, task))
+
+    def _forget(self, question: str, task: "asyncio.Task[None]") -> None:
+        if self._asking.get(question) is task:
+            del self._asking[question]
 
     async def _put_answer(self, prompts: Prompts, question: str) -> None:
         self._put(await prompts.ask(question))

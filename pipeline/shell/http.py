@@ -4,7 +4,6 @@ import email.utils
 import io
 import ipaddress
 import socket
-from dataclasses import dataclass
 from datetime import UTC
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
@@ -14,10 +13,12 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from pipeline.shell.http_clock import Watch
 from pipeline.shell.targets import origin
 
 Method: TypeAlias = Literal["GET", "POST", "DELETE"]
 
+EVENT_STREAM = "text/event-stream"
 MAX_HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _METHOD_KEPT = frozenset({307, 308})
@@ -41,20 +42,6 @@ class RedirectRefusedError(ConnectionError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-
-
-@dataclass(slots=True)
-class Watch:
-    """Has any byte of a request left? Filled in by the sessions of this module."""
-
-    is_handed_over: bool = False
-    is_traced: bool = False
-    has_left: bool = False
-
-    @property
-    def is_sent(self) -> bool:
-        """False only when it is certain that no byte of the request can have reached a server."""
-        return self.has_left or (self.is_handed_over and not self.is_traced)
 
 
 def make_stream_session() -> aiohttp.ClientSession:
@@ -92,7 +79,7 @@ async def request(
     where = URL(url)
     hops = 0
     while True:
-        watch.is_handed_over = True
+        watch.begin(0 if data is None else len(data))
         response = await http.request(
             method,
             where,
@@ -103,6 +90,7 @@ async def request(
             proxy=proxy_for(where),
             trace_request_ctx=watch,
         )
+        watch.hear()
         status = response.status
         if status not in _REDIRECTS:
             return response
@@ -154,7 +142,7 @@ def proxy_for(url: URL) -> str | None:
     """
     host = url.raw_host or ""
     proxy = getproxies().get(url.scheme)
-    if proxy is None or _is_loopback(host) or proxy_bypass(f"{host}:{url.port}"):
+    if proxy is None or is_loopback(host) or proxy_bypass(f"{host}:{url.port}"):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"  # as curl reads it
 
@@ -194,6 +182,7 @@ def _make_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(_on_start)
     trace.on_request_headers_sent.append(_on_headers)
+    trace.on_request_chunk_sent.append(_on_chunk)
     return aiohttp.ClientSession(
         connector=connector,
         # aiohttp would give up on a stream after 300 s. Every caller brings its own deadline.
@@ -220,7 +209,17 @@ async def _on_headers(
 ) -> None:
     """Called when a connection is there, just before the first byte is written."""
     if isinstance(context.trace_request_ctx, Watch):
-        context.trace_request_ctx.has_left = True
+        context.trace_request_ctx.leave()
+
+
+async def _on_chunk(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    params: aiohttp.TraceRequestChunkSentParams,
+) -> None:
+    """Called just before a part of the body is written."""
+    if isinstance(context.trace_request_ctx, Watch):
+        context.trace_request_ctx.send(len(params.chunk))
 
 
 def _make_socket(address: tuple[Any, ...]) -> socket.socket:
@@ -232,7 +231,8 @@ def _make_socket(address: tuple[Any, ...]) -> socket.socket:
     return made
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Is it this machine, by what is written: a loopback address, or a name of localhost?"""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

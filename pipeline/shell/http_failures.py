@@ -6,6 +6,7 @@ import ssl
 
 import aiohttp
 
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.targets import origin
 
 
@@ -13,6 +14,8 @@ def explain(exc: BaseException, url: str) -> str:
     """A failed request in plain words, with host and port but no other part of `url`."""
     where = _place(url)
     match exc:
+        case AuthorizationError():
+            return str(exc)
         case aiohttp.ClientConnectorDNSError():
             return f"no address found for {exc.host!r}; check the name and the network"
         case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
@@ -50,8 +53,10 @@ def explain(exc: BaseException, url: str) -> str:
 
 
 def is_hopeless(exc: BaseException) -> bool:
-    """Would trying again fail in the same way? So it is with TLS that does not fit."""
+    """Would trying again fail in the same way? As with TLS that does not fit, and credentials."""
     match exc:
+        case AuthorizationError():
+            return exc.is_final
         case aiohttp.ClientConnectorCertificateError():
             return True
         case aiohttp.ClientConnectorSSLError():

@@ -1,213 +1,243 @@
-"""Messages to a server: in order, each answered exactly once, whatever happens."""
+"""Messages to a server over HTTP, each answered exactly once, whatever happens.
+
+The older dialects want them in order, Streamable HTTP side by side, with answers that may be event
+streams (basic/transports, "Sending Messages to the Server" and "Listening for Messages").
+"""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 
 import aiohttp
-import msgspec
-from multidict import CIMultiDict
 
-from config.options import MailboxOptions, PostOptions
-from pipeline.core.commands import Post
-from pipeline.core.events import PostAnswered
+from config.options import MailboxOptions, PostOptions, StreamOptions
+from pipeline.core.commands import Get, Post
 from pipeline.mailbox import Mailbox
-from pipeline.shell.http import RedirectRefusedError, Watch, read_up_to
-from pipeline.shell.http_credentials import request_as
+from pipeline.shell.http import EVENT_STREAM, RedirectRefusedError
+from pipeline.shell.http_answers import read_body, read_events
+from pipeline.shell.http_credentials import Answer, request_as
 from pipeline.shell.http_failures import explain
-from pipeline.shell.targets import Target, origin, public_url
+from pipeline.shell.http_farewell import SESSION_ID, Farewell
+from pipeline.shell.http_letters import Letter, Put, Request, make_letter, write_request
+from pipeline.shell.targets import Target
 
-ACCEPTED = 202
-EXCERPT = 2000  # characters kept of a body that is no JSON
-_PATIENCE = 2.0  # seconds for such a body: what matters is known by then
 _QUEUE = MailboxOptions(high=512, low=128)
-
-
-@dataclass(eq=False, slots=True)
-class _Letter:
-    """One message on its way. `deadline` is on the loop's clock."""
-
-    post: Post
-    deadline: float
-    watch: Watch = field(default_factory=Watch)
-    response: aiohttp.ClientResponse | None = None
+_MOST_AT_ONCE = 256
+_CLOSED = "not sent: the connection to the server is closed"
 
 
 class Outbox:
-    """The messages to one server.
+    """The messages to one server, and the streams that it is asked for.
 
-    A message leaves when the one before has its response *headers*; bodies are read side by side.
-    The order of arrival at the server is thus the order of `send`, and a slow answer holds up only
-    itself.
+    Every `Post` and `Get` leads to exactly one `PostAnswered`:
 
-    Every `Post` leads to exactly one `PostAnswered`, no later than `options.post_timeout` after
-    `send`: a message that waited too long behind others is not sent any more.
-
-    * An answer: `status` and `body`. JSON and events are whole, up to `options.max_body_bytes`;
-      other bodies are cut to their first `EXCERPT` characters. `reason` says if a body was lost on
-      the way that nobody needs (of a 202, or an error).
+    * An answer: `status` and `body`. JSON is whole, up to `post.max_body_bytes`; other bodies are
+      cut to an excerpt. `reason` says if a body was lost on the way that nobody needs (of a 202, or
+      an error), or why an authorizer has no other credentials.
     * No answer: `status` None, `reason`, and `is_sent`, which is False only when it is certain that
       no byte of the message can have reached the server. A 2xx whose JSON was lost counts as no
       answer, and so does a redirect that is not followed.
+    * `is_open`: a 2xx that is an event stream. Each event becomes a `FrameReceived` as it comes,
+      then there is one `AnswerEnded`. Before more is read, `room` is awaited.
+
+    A message that goes `side_by_side`, and a `Get`, leave at once; those that would be more than
+    `most` at a time are not sent. They have the `stream.connect_timeout` to be sent, then all the
+    time that is theirs to the end of the answer; an open answer to a `Get` has no end.
+
+    Any other message leaves when the one before has its response *headers*; bodies are read side by
+    side, events like any other body. The order of arrival at the server is thus the order of
+    `send`, and a slow answer holds up only itself. It is answered no later than its time after
+    `send`: one that waited too long behind others is not sent any more.
+
+    While somebody gets new credentials for a message, its time stands still, and so does that of
+    those that wait behind it.
     """
 
     def __init__(
         self,
         target: Target,
         http: aiohttp.ClientSession,
-        options: PostOptions,
+        post: PostOptions,
+        stream: StreamOptions,
         *,
-        put: Callable[[PostAnswered], None],
+        put: Put,
+        room: Callable[[], Awaitable[None]],
+        on_success: Callable[[], None],
         queue: MailboxOptions = _QUEUE,
+        most: int = _MOST_AT_ONCE,
     ) -> None:
         self._target = target
         self._http = http
-        self._options = options
+        self._post = post
+        self._stream = stream
         self._put = put
-        self._queue: Mailbox[_Letter] = Mailbox(queue)
-        self._open: dict[_Letter, None] = {}  # unanswered, in order
+        self._room = room
+        self._on_success = on_success
+        self._most = most
+        self._line: Mailbox[Letter] = Mailbox(queue)
+        self._free: Mailbox[Letter] = Mailbox(MailboxOptions())
+        self._letters: dict[Letter, None] = {}  # those that are not over, in order
+        self._farewell = Farewell(target, http)
 
     def send(self, post: Post) -> None:
-        """Queue a message; never blocks, never raises. A full queue or a closed one answers."""
-        deadline = asyncio.get_running_loop().time() + self._options.post_timeout
-        letter = _Letter(post, deadline)
-        self._open[letter] = None
-        if self._queue.is_closed:
-            self._answer(letter, reason="not sent: the connection to the server is closed")
-        elif self._queue.is_choked:
-            self._answer(letter, reason=f"not sent: {len(self._queue)} messages already wait")
-        else:
-            self._queue.put(letter)
+        """Send a message, or queue it; never blocks, never raises."""
+        self._take_on(post)
 
-    async def run(self) -> None:
-        """Own the queue until it is closed and all is answered. Cancelled, it answers the rest."""
-        try:
-            async with asyncio.TaskGroup() as bodies:
-                while (letter := await self._queue.take()) is not None:
-                    if letter in self._open and await self._deliver(letter):
-                        bodies.create_task(self._read(letter))
-        finally:
-            self.close()
-            # A body task that is cancelled before its first step never runs: hence not in there.
-            for letter in tuple(self._open):
-                if letter.response is not None:
-                    letter.response.close()
-                self._answer(letter, reason="the run ended before the server answered")
+    def get(self, get: Get) -> None:
+        """Ask for a stream; never blocks, never raises."""
+        self._take_on(get)
+
+    def cut(self, id_: str) -> None:
+        """Close the answer to a message or a stream; an open one ends without a word."""
+        for letter in tuple(self._letters):
+            if letter.ask.id == id_:
+                self._stop(letter, "cut off by us")
+
+    def drop(self) -> None:
+        """Close the answers to all that goes side by side, as `cut` does."""
+        for letter in tuple(self._letters):
+            if not letter.is_ordered:
+                self._stop(letter, "the connection to the server was given up")
 
     def close(self) -> None:
-        """Take no more. What is queued is answered as not sent; what is under way goes on."""
-        self._queue.close()
-        for letter in tuple(self._open):
-            if not letter.watch.is_handed_over:
-                self._answer(letter, reason="not sent: the connection to the server is closed")
+        """Take no more. What has not left is answered as not sent; what is under way goes on."""
+        self._line.close()
+        self._free.close()
+        for letter in tuple(self._letters):
+            if letter.task is None:
+                letter.answer(reason=_CLOSED)
 
-    async def _deliver(self, letter: _Letter) -> bool:
-        """Send one message; True when response headers came, and the body is still to be read."""
-        post, timeout = letter.post, self._options.post_timeout
-        if asyncio.get_running_loop().time() >= letter.deadline:
-            self._answer(
-                letter,
-                reason=f"not sent: earlier messages to {self._target.place} took all of its"
-                f" {timeout:g} s (--post-timeout)",
-            )
-            return False
+    async def run(self) -> None:
+        """Own all that is under way until closed and done, or cancelled; then take leave.
+
+        Cancelled, it answers what is unanswered.
+        """
         try:
-            self._check_origin(post.url)
-            message = msgspec.json.encode(post.message)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send_in_order(tasks))
+                while (letter := await self._free.take()) is not None:
+                    self._start(letter, tasks)
+        finally:
+            self.close()
+            for letter in tuple(self._letters):
+                letter.answer(reason=letter.last_word)
+            self._letters.clear()
+            await self._farewell.say()
+
+    # --- letters ------------------------------------------------------------------------------
+
+    def _take_on(self, ask: Post | Get) -> None:
+        letter = make_letter(ask, self._put, self._post, self._stream)
+        queue = self._line if letter.is_ordered else self._free
+        at_once = sum(1 for each in self._letters if not each.is_ordered)
+        if queue.is_closed:
+            letter.answer(reason=_CLOSED)
+        elif letter.is_ordered and queue.is_choked:
+            letter.answer(reason=f"not sent: {len(queue)} messages already wait")
+        elif not letter.is_ordered and at_once >= self._most:
+            letter.answer(reason=f"not sent: {at_once} messages are under way")
+        else:
+            self._letters[letter] = None
+            queue.put(letter)
+
+    def _start(self, letter: Letter, tasks: asyncio.TaskGroup) -> None:
+        if letter.state != "waiting":  # answered while it was queued
+            self._settle(letter)
+            return
+        letter.task = tasks.create_task(self._deliver(letter), name=f"message {letter.ask.id}")
+        letter.task.add_done_callback(lambda _: self._settle(letter))
+
+    async def _send_in_order(self, tasks: asyncio.TaskGroup) -> None:
+        while (letter := await self._line.take()) is not None:
+            if letter.state == "waiting" and letter.clock.is_over:
+                words = f"not sent: earlier messages to {self._target.place} took all of its"
+                letter.answer(reason=f"{words} {letter.clock.limit}")
+            self._start(letter, tasks)
+            await letter.has_headers.wait()
+            for each in self._letters:
+                if each.is_ordered and each.task is None:
+                    each.clock.put_off(letter.clock.stood_still)
+
+    def _stop(self, letter: Letter, why: str) -> None:
+        """At once where it has no task yet; else when the task is over, a moment later."""
+        letter.stop(why)
+        if letter.task is None:
+            self._settle(letter)
+
+    def _settle(self, letter: Letter) -> None:
+        """Nothing more is done for it; a task that never ran has not even said so."""
+        letter.answer(reason=letter.last_word)
+        letter.has_headers.set()
+        self._letters.pop(letter, None)
+
+    # --- one exchange -------------------------------------------------------------------------
+
+    async def _deliver(self, letter: Letter) -> None:
+        try:
+            request = write_request(letter, self._target)
         except (ValueError, TypeError, RecursionError) as exc:
-            self._answer(letter, reason=f"not sent: {exc}")
-            return False
+            letter.answer(reason=f"not sent: {exc}")
+            return
+        answer = await self._ask(letter, request)
+        if answer is None:
+            return
         try:
-            async with asyncio.timeout_at(letter.deadline) as limit:
-                letter.response = await request_as(
+            letter.has_headers.set()
+            self._farewell.remember(request, answer)
+            await self._read(letter, answer)
+        finally:
+            answer.response.close()
+
+    async def _ask(self, letter: Letter, request: Request) -> Answer | None:
+        """Send it; None if there is no answer, and that was said."""
+        answer, reason, clock, watch = None, "", letter.clock, letter.watch
+        try:
+            async with clock.running():
+                answer = await request_as(
                     self._target,
                     self._http,
-                    "POST",
-                    self._address(post.url),
-                    headers=self._headers(),
-                    data=message,
-                    watch=letter.watch,
-                    limit=limit,
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    data=request.data,
+                    watch=watch,
                 )
         except RedirectRefusedError as exc:
-            self._answer(letter, reason=f"HTTP {exc.status}: {exc}")
+            reason = f"HTTP {exc.status}: {exc}"
         except TimeoutError:
-            what = "no answer came from" if letter.watch.is_sent else "no connection to"
-            self._answer(
-                letter,
-                reason=f"{what} {self._target.place} within {timeout:g} s (--post-timeout)",
-            )
+            what = "no answer came from" if watch.is_sent else "no connection to"
+            reason = f"{what} {self._target.place} within {clock.limit}"
         except (aiohttp.ClientError, OSError) as exc:
-            self._answer(letter, reason=explain(exc, post.url))
-        return letter.response is not None
+            reason = explain(exc, request.url)
+        if answer is None:
+            letter.answer(reason=reason)
+        return answer
 
-    def _check_origin(self, url: str) -> None:
-        home, there = origin(self._target.url), origin(url)
-        if there != home:
-            raise ValueError(
-                f"found a message for {there}, expected the server's own origin {home}, which is"
-                " where its credentials stay"
-            )
-
-    def _address(self, url: str) -> str:
-        """The core knows the stream's URL without its query, which may hold a key: put it back."""
-        return self._target.url if url == public_url(self._target.url) else url
-
-    def _headers(self) -> CIMultiDict[str]:
-        headers = CIMultiDict(self._target.headers)
-        headers["Accept"] = "application/json, text/event-stream"
-        headers["Content-Type"] = "application/json"
-        return headers
-
-    async def _read(self, letter: _Letter) -> None:
-        """Read a body and answer; the response is closed in the end."""
-        response = letter.response
-        assert response is not None, "a body is read after its headers"
-        is_json = _is_json(response.content_type)
-        is_reply = is_json and response.ok and response.status != ACCEPTED
-        is_events = response.content_type == "text/event-stream"
-        limit = self._options.max_body_bytes if is_json or is_events else EXCERPT * 4
-        now = asyncio.get_running_loop().time()
-        deadline = letter.deadline if is_reply else min(letter.deadline, now + _PATIENCE)
-        body, reason, is_whole = bytearray(), "", False
-        try:
-            async with asyncio.timeout_at(deadline):
-                is_whole = await read_up_to(response, limit, into=body)
-            if is_json and not is_whole:
-                reason = f"the answer is larger than {limit} bytes (--max-body-bytes)"
-        except TimeoutError:
-            reason = f"the answer of {self._target.place} did not end in time"
-        except (aiohttp.ClientError, OSError) as exc:
-            reason = explain(exc, letter.post.url)
-        finally:
-            response.close()
-        if reason and is_reply:
-            self._answer(letter, reason=reason)
+    async def _read(self, letter: Letter, answer: Answer) -> None:
+        response, session_id = answer.response, ""
+        if not letter.is_ordered:
+            session_id = response.headers.get(SESSION_ID, "")
+            if answer.is_success:
+                self._on_success()
+                if response.content_type == EVENT_STREAM:
+                    letter.answer(status=response.status, session_id=session_id, is_open=True)
+                    await self._read_events(letter, answer)
+                    return
+        body = await read_body(answer, letter.clock, most=self._post.max_body_bytes)
+        if body.is_lost:
+            letter.answer(reason=body.reason)
         else:
-            text = self._target.hide(body.decode("utf-8", "replace"))
-            is_kept = is_whole and (is_json or is_events)
-            self._answer(
-                letter,
-                status=response.status,
-                body=text if is_kept else text[:EXCERPT],
-                reason=reason,
+            letter.answer(
+                status=response.status, body=body.text, reason=body.reason, session_id=session_id
             )
 
-    def _answer(
-        self, letter: _Letter, *, status: int | None = None, body: str = "", reason: str = ""
-    ) -> None:
-        del self._open[letter]
-        self._put(
-            PostAnswered(
-                server=self._target.name,
-                id=letter.post.id,
-                status=status,
-                body=body,
-                reason=reason,
-                is_sent=letter.watch.is_sent,
-            )
+    async def _read_events(self, letter: Letter, answer: Answer) -> None:
+        if isinstance(letter.ask, Get):
+            letter.clock.lift()
+        ended = await read_events(
+            answer,
+            letter.clock,
+            most=self._stream.max_event_bytes,
+            push=letter.frame,
+            room=self._room,
         )
-
-
-def _is_json(content_type: str) -> bool:
-    return content_type == "application/json" or content_type.endswith("+json")
+        letter.end(ended.reason, ended.last_event_id, ended.retry_ms)

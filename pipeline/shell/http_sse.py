@@ -17,18 +17,13 @@ from multidict import CIMultiDict
 from config.options import StreamOptions
 from pipeline.core.events import FrameReceived, StreamOpened
 from pipeline.core.sse import SseEvent, SseParser, SseTooLargeError
-from pipeline.shell.http import (
-    RedirectRefusedError,
-    Watch,
-    read_up_to,
-    retry_after,
-)
-from pipeline.shell.http_credentials import request_as
+from pipeline.shell.http import EVENT_STREAM, RedirectRefusedError, read_up_to, retry_after
+from pipeline.shell.http_clock import Clock, Limit, Watch
+from pipeline.shell.http_credentials import Answer, request_as, request_headers
 from pipeline.shell.http_failures import explain, is_hopeless
 from pipeline.shell.targets import Target
 
 OK = 200
-EVENT_STREAM = "text/event-stream"
 LONGEST_ID = 4096  # bytes; common servers refuse headers above 8 KiB
 EXCERPT = 200  # characters of a refusal that are told
 _PEEK = 4096  # bytes of a refusal that are read
@@ -129,10 +124,11 @@ async def read_stream(
     Raises:
         StreamError: Always, in the end.
     """
-    response = await _connect(http, target, options, memory)
+    answer = await _connect(http, target, options, memory)
+    response = answer.response
     try:
         if response.status != OK or response.content_type != EVENT_STREAM:
-            raise await _refusal(response, target, memory, now)
+            raise await _refusal(answer, memory, now)
         push(StreamOpened(server=target.name))
         parser = SseParser(
             max_event_bytes=options.max_event_bytes, last_event_id=memory.last_event_id
@@ -147,26 +143,18 @@ async def read_stream(
 
 async def _connect(
     http: aiohttp.ClientSession, target: Target, options: StreamOptions, memory: StreamMemory
-) -> aiohttp.ClientResponse:
-    watch = Watch()
+) -> Answer:
+    clock = Clock(Limit(options.connect_timeout, "--connect-timeout"))
+    watch, headers = Watch(clock), _headers(target, memory)
     try:
-        async with asyncio.timeout(options.connect_timeout) as limit:
-            return await request_as(
-                target,
-                http,
-                "GET",
-                target.url,
-                headers=_headers(target, memory),
-                data=None,
-                watch=watch,
-                limit=limit,
-            )
+        async with clock.running():
+            return await request_as(target, http, "GET", target.url, headers=headers, watch=watch)
     except RedirectRefusedError as exc:
         raise StreamRefusedError(str(exc), status=exc.status, is_fatal=True) from exc
     except TimeoutError as exc:
         what = "no answer came from" if watch.is_sent else "no connection to"
         raise StreamUnreachableError(
-            f"{what} {target.place} within {options.connect_timeout:g} s (--connect-timeout)",
+            f"{what} {target.place} within {clock.limit}",
             retry_after=memory.pause,
         ) from exc
     except (aiohttp.ClientError, OSError) as exc:
@@ -176,13 +164,14 @@ async def _connect(
 
 
 def _headers(target: Target, memory: StreamMemory) -> CIMultiDict[str]:
-    headers = CIMultiDict(target.headers)
-    headers["Accept"] = EVENT_STREAM
-    headers["Accept-Encoding"] = "identity"  # a proxy that compresses a stream holds it back
-    headers["Cache-Control"] = "no-cache"
+    fixed = {
+        "Accept": EVENT_STREAM,
+        "Accept-Encoding": "identity",  # a proxy that compresses a stream holds it back
+        "Cache-Control": "no-cache",
+    }
     if is_header_safe(memory.last_event_id):
-        headers["Last-Event-ID"] = memory.last_event_id
-    return headers
+        fixed["Last-Event-ID"] = memory.last_event_id
+    return request_headers(target, {}, fixed)
 
 
 def is_header_safe(event_id: str) -> bool:
@@ -196,19 +185,18 @@ def is_header_safe(event_id: str) -> bool:
 
 
 async def _refusal(
-    response: aiohttp.ClientResponse,
-    target: Target,
-    memory: StreamMemory,
-    now: Callable[[], float],
+    answer: Answer, memory: StreamMemory, now: Callable[[], float]
 ) -> StreamRefusedError:
-    status = response.status
+    response, status = answer.response, answer.response.status
     if status == OK:
         text = f"found content type {response.content_type!r}, expected {EVENT_STREAM!r}"
     else:
         text = f"HTTP {status}"
         if status in _MEANINGS:
             text += f": {_MEANINGS[status]}"
-    said = " ".join(target.hide(await _peek(response)).split())[:EXCERPT]
+    if answer.note:
+        text += f"; {answer.note}"
+    said = " ".join(answer.hide(await _peek(answer)).split())[:EXCERPT]
     wish = retry_after(response.headers.get("Retry-After"), now())
     return StreamRefusedError(
         f"{text}; it says {said!r}" if said else text,
@@ -218,12 +206,14 @@ async def _refusal(
     )
 
 
-async def _peek(response: aiohttp.ClientResponse) -> str:
+async def _peek(answer: Answer) -> str:
     """The beginning of a body; nothing of it where it does not come: the status says enough."""
+    if answer.body is not None:
+        return answer.body[:_PEEK].decode("utf-8", "replace")
     body = bytearray()
     with contextlib.suppress(aiohttp.ClientError, OSError):
         async with asyncio.timeout(_PEEK_PATIENCE):
-            await read_up_to(response, _PEEK, into=body)
+            await read_up_to(answer.response, _PEEK, into=body)
     return body.decode("utf-8", "replace")
 
 
@@ -249,8 +239,7 @@ def _deliver(
         found = parser.feed(chunk)
     except SseTooLargeError as exc:
         raise StreamTooLargeError(
-            f"{target.place} sent too much: {exc}; if that is right, raise --max-event-bytes",
-            retry_after=memory.pause,
+            f"{target.place} sent too much: {exc}", retry_after=memory.pause
         ) from exc
     finally:
         memory.last_event_id = parser.last_event_id

@@ -6,7 +6,10 @@ from pipeline.core.commands import Get, Post
 
 
 class Sender(Protocol):
-    """Each `Post` and `Get` leads to exactly one `PostAnswered`, unless it is cut or dropped."""
+    """Each `Post` and `Get` leads to exactly one `PostAnswered`, whatever happens.
+
+    If that `is_open`, frames follow, then exactly one `AnswerEnded`, unless it is cut before.
+    """
 
     def send(self, post: Post) -> None:
         """Send a message; never blocks, never raises."""
@@ -17,11 +20,7 @@ class Sender(Protocol):
         ...
 
     def cut(self, id_: str) -> None:
-        """Close the answer to a message or a stream; nothing more of it comes."""
-        ...
-
-    def drop(self) -> None:
-        """The connection is lost: close all that is open, without a word."""
+        """Close the answer to a message or a stream; one that has begun ends without a word."""
         ...
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""The event streams of a run: one subscription per server, opened and closed as the core says."""
+"""The links of a run: one subscription per server, opened and closed as the core says."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import aiohttp
-import reactivex as rx
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -79,11 +78,6 @@ def announce(server: str) -> Callable[[Exception, float | None, int], StreamLost
     return tell
 
 
-def is_alive(item: StreamItem) -> bool:
-    """Has the server given an answer that it gave gladly? Of a link without a stream of its own."""
-    return isinstance(item, StreamAlive)
-
-
 def is_healthy(item: StreamItem) -> bool:
     """Is the server of use? To accept a stream, and to name an endpoint, proves nothing yet."""
     return isinstance(item, FrameReceived) and item.event != "endpoint"
@@ -114,19 +108,12 @@ def connection(
 # --- the owner --------------------------------------------------------------------------------
 
 
-def http_link(server: str, alive: Observable[StreamItem]) -> Observable[StreamItem]:
-    """A link without a connection of its own: open at once, and alive with each good answer."""
-    opened: Observable[StreamItem] = rx.just(StreamOpened(server=server))
-    return rx.concat(opened, alive)
-
-
 class Streams:
     """Carries out `Open`, `Reconnect` and `Close`; what the streams say goes to `put`.
 
-    A stream that was opened always ends with a `StreamLost` whose `retry_in` is None: from `make`,
-    or else from here, unless another transport takes its place. `StreamAlive` has done its work by
-    then and is not passed on. `on_lost` is called with the server of each `StreamLost`, before that
-    is put.
+    A link that was opened always ends with a `StreamLost` whose `retry_in` is None: from `make`, or
+    else from here. Only one whose place another transport takes ends without a word. `StreamAlive`
+    has done its work by then and is not passed on.
     """
 
     def __init__(
@@ -135,9 +122,7 @@ class Streams:
         *,
         put: Callable[[StreamOpened | FrameReceived | StreamLost], None],
         room: Room,
-        on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._on_lost = on_lost
         self._make = make
         self._put = put
         self._room = room
@@ -150,7 +135,7 @@ class Streams:
         self._spawn = spawn
 
     def open(self, server: str, transport: Transport = "sse") -> None:
-        """Connect a server, and keep it connected; a link of that transport it keeps."""
+        """Connect a server, and keep it connected; a link of that transport is kept as it is."""
         assert self._spawn is not None, "open before start"
         if self._is_disposed:
             return
@@ -158,7 +143,7 @@ class Streams:
             if present.transport == transport:
                 return
             present.dispose()
-        stream = _Stream(server, transport, self._say, self._forget)
+        stream = _Stream(server, transport, self._put, self._forget)
         self._streams[server] = stream
         scheduler = AsyncIOScheduler(asyncio.get_running_loop())
         stream.subscribe(self._make, self._spawn, self._room, scheduler)
@@ -184,11 +169,6 @@ class Streams:
 
     def _forget(self, stream: "_Stream") -> None:
         del self._streams[stream.server]
-
-    def _say(self, item: StreamOpened | FrameReceived | StreamLost) -> None:
-        if isinstance(item, StreamLost):
-            self._on_lost(item.server)
-        self._put(item)
 
 
 class _Stream:

@@ -5,7 +5,7 @@ The core knows a server by name only. This is the one place where a name meets a
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from pipeline.shell.authorizer import Authorizer, NoAuthorizer
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _SHORTEST_SECRET = 8  # hiding shorter words would eat into ordinary text
 
@@ -59,9 +60,9 @@ class Target:
     def __repr__(self) -> str:
         return f"Target({self.name!r}, {public_url(self.url)!r})"
 
-    def hide(self, text: str) -> str:
+    def hide(self, text: str, more: Iterable[str] = ()) -> str:
         """Foreign text without the secrets that we sent: servers quote requests in their errors."""
-        for secret in self.secrets:
+        for secret in (*self.secrets, *more):
             text = text.replace(secret, "«secret»")
         return text
 
@@ -99,13 +100,19 @@ def make_target(
         headers[header] = value.strip()
     for header, value in headers.items():
         check_header(header, value)
-        secrets += (value, value.rpartition(" ")[2])
+    secrets += header_secrets(headers)
     return Target(
         name,
         str(where.with_user(None).with_fragment(None)),
         MappingProxyType(dict(headers)),
         _longest_first(secrets),
     )
+
+
+def header_secrets(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What must be hidden of headers with credentials: each value, and it without its scheme."""
+    words = (word for value in headers.values() for word in (value, value.rpartition(" ")[2]))
+    return _longest_first(words)
 
 
 def public_url(url: str) -> str:
@@ -161,9 +168,11 @@ def check_header(name: str, value: str) -> None:
         raise ValueError(f"the header {name!r} is set by the connection itself: leave it out")
     if _CONTROL.search(value) is not None:
         raise ValueError(f"the value of the header {name!r} has a control character in it")
+    if _SURROGATE.search(value) is not None:
+        raise ValueError(f"the value of the header {name!r} is not valid Unicode")
 
 
-def _longest_first(secrets: list[str]) -> tuple[str, ...]:
+def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
     """Longest first, so that hiding a part does not save the rest."""
     long_enough = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
     return tuple(sorted(long_enough, key=lambda secret: (-len(secret), secret)))

@@ -1,19 +1,14 @@
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
 
 from config.options import MailboxOptions, PostOptions
-from pipeline.core.commands import Post
 from pipeline.core.events import PostAnswered
 from pipeline.shell.http import make_post_session
-from pipeline.shell.http_post import Outbox
-from pipeline.shell.targets import make_target
+from tests.support.outbox import KEY, Answers, Said, make_outbox, post, running
 from tests.support.wire import (
     EVENT_STREAM,
     Peer,
@@ -28,7 +23,6 @@ from tests.support.wire import (
     until,
 )
 
-KEY = "sk-0123456789abcdef"
 ACCEPTED = reply("202 Accepted", b"Accepted", content_type="text/plain")
 SHORT = PostOptions(post_timeout=0.3)
 JSON = "application/json"
@@ -37,54 +31,6 @@ JSON = "application/json"
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-
-
-@dataclass
-class Answers:
-    """What an outbox has said so far."""
-
-    items: list[PostAnswered] = field(default_factory=list)
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def put(self, item: PostAnswered) -> None:
-        self.items.append(item)
-        self._changed.set()
-
-    @property
-    def ids(self) -> list[str]:
-        return [item.id for item in self.items]
-
-    async def reach(self, count: int) -> list[PostAnswered]:
-        async with asyncio.timeout(10):
-            while len(self.items) < count:
-                self._changed.clear()
-                await self._changed.wait()
-        return self.items
-
-
-def post(url: str, id_: str = "1", **message: object) -> Post:
-    return Post(server="fs", url=url, id=id_, message=dict(message))
-
-
-@contextlib.asynccontextmanager
-async def running(
-    url: str,
-    answers: Answers,
-    options: PostOptions | None = None,
-    queue: MailboxOptions | None = None,
-) -> AsyncIterator[tuple[Outbox, "asyncio.Task[None]"]]:
-    """An outbox at work; in the end it is closed, and must come to its end by itself."""
-    target = make_target("fs", url, api_key=KEY, extra_headers={"Accept": "nonsense"})
-    queue = queue or MailboxOptions()
-    async with make_post_session() as http:
-        outbox = Outbox(target, http, options or PostOptions(), put=answers.put, queue=queue)
-        task = asyncio.ensure_future(outbox.run())
-        try:
-            yield outbox, task
-        finally:
-            outbox.close()
-            async with asyncio.timeout(10):
-                await asyncio.gather(task, return_exceptions=True)
 
 
 async def answer_of(
@@ -162,7 +108,7 @@ async def test_invalid_utf8_in_a_body_is_replaced() -> None:
 
 
 async def test_an_event_stream_that_stays_open_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.shell.http_post._PATIENCE", 0.2)
+    monkeypatch.setattr("pipeline.shell.http_answers._PATIENCE", 0.2)
     async with serve([EVENT_STREAM, b"data: 1\n\n", hold]) as wire:
         answer = await answer_of(wire)
         await wire.all_gone()
@@ -188,7 +134,7 @@ async def test_a_reply_that_is_lost_on_the_way_is_no_answer(
 async def test_a_body_that_nobody_needs_may_be_lost(
     status: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.shell.http_post._PATIENCE", 0.2)
+    monkeypatch.setattr("pipeline.shell.http_answers._PATIENCE", 0.2)
     answer = await answer_to(JSON_HEAD % status, hold)
     assert (answer.status, answer.body) == (int(status[:3]), "{")
     assert "did not end in time" in answer.reason
@@ -393,7 +339,7 @@ async def test_a_full_queue_answers_at_once() -> None:
     queue = MailboxOptions(high=2, low=0)
     async with serve([hold]) as wire:
         answers = Answers()
-        async with running(wire.url, answers, SHORT, queue) as (outbox, _):
+        async with running(wire.url, answers, SHORT, queue=queue) as (outbox, _):
             for n in range(3):
                 outbox.send(post(wire.url, str(n)))
             assert answers.items == [
@@ -457,51 +403,32 @@ async def test_cancelling_answers_each_message_once_and_leaves_nothing(
     assert asyncio.all_tasks() == before
 
 
-async def test_a_body_task_that_never_ran_is_answered_and_its_response_closed() -> None:
-    """As when a fault elsewhere cancels it between its making and its first step."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-    async with serve([head, hold]) as wire:
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_message_that_is_cut_at_any_moment_holds_nobody_up(turns: int) -> None:
+    """Among them the one between the making of its task and the task's first step."""
+    async with serve([hold]) as wire, serve([ACCEPTED]) as other:
         answers = Answers()
-        async with running(wire.url, answers) as (outbox, task):
-            read, has_begun = outbox._read, False
-            kept: list[Any] = []  # else the garbage collector would close the response for us
-
-            async def body(letter: Any) -> None:
-                nonlocal has_begun
-                has_begun = True
-                await read(letter)
-
-            def read_and_cancel(letter: Any) -> Coroutine[Any, Any, None]:
-                coro = body(letter)
-
-                def cancel() -> None:
-                    for made in asyncio.all_tasks():
-                        if made is task or made.get_coro() is coro:
-                            made.cancel()
-
-                kept.append(letter.response)
-                asyncio.get_running_loop().call_soon(cancel)  # ahead of the task's first step
-                return coro
-
-            outbox._read = read_and_cancel  # type: ignore[method-assign]
-            outbox.send(post(wire.url))
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await wire.all_gone()
-    assert not has_begun
-    assert [(item.status, item.is_sent) for item in answers.items] == [(None, True)]
+        async with running(wire.url, answers) as (outbox, _):
+            outbox.send(post(wire.url, "cut"))
+            outbox.send(post(other.url, "of another origin"))  # answered only once its turn comes
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            outbox.cut("cut")
+            await answers.reach(2)
+    assert answers.ids == ["cut", "of another origin"]
+    assert answers.items[0].reason == "cut off by us"
 
 
 async def test_a_fault_of_ours_is_heard_by_the_owner_and_everything_is_answered() -> None:
-    answers = Answers()
+    class Faulty(Answers):
+        def put(self, item: Said) -> None:
+            super().put(item)
+            if isinstance(item, PostAnswered) and item.status == 202:
+                raise ZeroDivisionError("a bug of ours")
 
-    def put(item: PostAnswered) -> None:
-        answers.put(item)
-        if item.status == 202:
-            raise ZeroDivisionError("a bug of ours")
-
+    answers = Faulty()
     async with serve([ACCEPTED], [hold]) as wire, make_post_session() as http:
-        outbox = Outbox(make_target("fs", wire.url), http, PostOptions(), put=put)
+        outbox = make_outbox(wire.url, http, answers)
         outbox.send(post(wire.url, "1"))
         outbox.send(post(wire.url, "2"))
         with pytest.raises(ExceptionGroup) as caught:
@@ -515,7 +442,7 @@ async def test_a_session_that_cannot_tell_what_was_sent_is_not_trusted() -> None
     url = f"http://127.0.0.1:{closed_port()}/m"
     answers = Answers()
     async with aiohttp.ClientSession() as http:
-        outbox = Outbox(make_target("fs", url), http, PostOptions(), put=answers.put)
+        outbox = make_outbox(url, http, answers)
         outbox.send(post(url))
         task = asyncio.ensure_future(outbox.run())
         (answer,) = await answers.reach(1)

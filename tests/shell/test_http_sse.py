@@ -193,7 +193,7 @@ async def test_an_endless_line_ends_the_connection_with_an_error(line: bytes) ->
     assert set(items) <= {OPENED, ALIVE}
     assert isinstance(exc, StreamTooLargeError)
     assert not exc.is_fatal
-    assert str(exc).endswith("if that is right, raise --max-event-bytes")
+    assert str(exc).endswith("to accept it, raise --max-event-bytes")
 
 
 # --- what one connection leaves to the next ---------------------------------------------------

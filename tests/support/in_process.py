@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
 
@@ -27,7 +28,7 @@ from pipeline.core.events import (
     RunEnded,
 )
 from pipeline.plans import goal_of, make_plan
-from pipeline.servers import choose, connect, server_plan
+from pipeline.servers import choose, configured, connect, server_plan
 from sinks.base import Sink
 from sinks.memory import MemorySink
 
@@ -111,8 +112,9 @@ def settings_of(*argv: str, env: Mapping[str, str] | None = None) -> Settings:
 
 
 def servers_of(settings: Settings) -> tuple[McpEntry, ...]:
-    """The servers of the command line."""
-    return choose(settings, (), (), allow=lambda _: False)
+    """The servers of the command line, and of a configuration that it names."""
+    entries = configured(settings, {}, Path("/nowhere")) if settings.mcp_config else ()
+    return choose(settings, entries, (), allow=lambda _: False)
 
 
 @asynccontextmanager

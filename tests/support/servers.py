@@ -21,7 +21,6 @@ import pytest
 from tests.support.program import MAIN, environment
 
 NODE = MAIN.parent / "tests" / "node"
-EVERYTHING = NODE / "node_modules" / "@modelcontextprotocol" / "server-everything"
 _START = 60.0  # seconds until a server listens, or until npm has brought one
 
 
@@ -133,8 +132,8 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of npm's `@modelcontextprotocol/server-everything`, in its `sse` mode."""
-    script = _npm_package() / "dist" / "index.js"
-    port = _free_port()
+    script = npm_package("server-everything") / "dist" / "index.js"
+    port = free_port()
     server = Server(
         ("node", str(script), "sse"),
         ready=r"running on port",
@@ -148,27 +147,30 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.kill()
 
 
-def _npm_package() -> Path:
+def npm_package(name: str) -> Path:
+    """The folder of a package of `@modelcontextprotocol`, installed if it is not yet."""
     if shutil.which("node") is None:
-        pytest.skip("node is not installed, and server-everything runs in nothing else")
-    if (EVERYTHING / "dist" / "index.js").is_file():
-        return EVERYTHING
+        pytest.skip(f"node is not installed, and {name} runs in nothing else")
+    package = NODE / "node_modules" / "@modelcontextprotocol" / name
+    if (package / "dist" / "index.js").is_file():
+        return package
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip(f"{EVERYTHING.name} is not installed in {NODE}, and there is no npm to do it")
+        pytest.skip(f"{name} is not installed in {NODE}, and there is no npm to do it")
     install = ("install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
     try:
         done = subprocess.run(
             (npm, *install), cwd=NODE, capture_output=True, text=True, timeout=_START, check=False
         )
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not install {EVERYTHING.name} within {_START:g} s")
+        pytest.skip(f"npm did not install {name} within {_START:g} s")
     if done.returncode:
-        pytest.skip(f"npm cannot install {EVERYTHING.name}: {done.stderr[-300:]}")
-    return EVERYTHING
+        pytest.skip(f"npm cannot install {name}: {done.stderr[-300:]}")
+    return package
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

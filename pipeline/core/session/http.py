@@ -50,7 +50,8 @@ def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
     if is_accepted(item.status):
         return _on_accepted(session, plan, item)
     if (error := _error_in(item)) is not None and not _is_expired(session, item):
-        return messages.on_message(session, plan, error, item.id)
+        # Whatever id it has, or none: it is about the message that it answers.
+        return messages.on_reply(session, plan, item.id, error)
     return _on_refused(session, plan, item)
 
 
@@ -142,7 +143,7 @@ def _is_answered(id_: str, outputs: Outputs) -> bool:
 # --- messages that were not -----------------------------------------------------------------
 
 
-def _error_in(item: PostAnswered) -> str | None:
+def _error_in(item: PostAnswered) -> jsonrpc.Reply | None:
     """The JSON-RPC error in the body of a refusal."""
     body = item.body.strip()
     is_refusal = item.status is not None and _BAD_REQUEST <= item.status < _SERVER_ERROR
@@ -152,7 +153,7 @@ def _error_in(item: PostAnswered) -> str | None:
         replies = jsonrpc.decode(body)
     except jsonrpc.NotJsonRpcError:
         return None
-    return body if any(isinstance(r, jsonrpc.Reply) and r.error for r in replies) else None
+    return next((r for r in replies if isinstance(r, jsonrpc.Reply) and r.error), None)
 
 
 def _is_expired(session: Session, item: PostAnswered) -> bool:

@@ -100,7 +100,7 @@ def _about(message: jsonrpc.Message, asked: jsonrpc.Id) -> jsonrpc.Message:
 def _on_one(session: Session, plan: Plan, message: jsonrpc.Message) -> Move:
     match message:
         case jsonrpc.Reply(id=str() as id_):
-            return _on_reply(session, plan, id_, message)
+            return on_reply(session, plan, id_, message)
         case jsonrpc.Reply(id=id_, error=error):
             text = f"error {error!r}" if error else "an answer"
             return session, (
@@ -112,7 +112,8 @@ def _on_one(session: Session, plan: Plan, message: jsonrpc.Message) -> Move:
             return _on_notification(session, plan, method, params)
 
 
-def _on_reply(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:
+def on_reply(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:
+    """The answer to the request `id_`: the session's own, or of somebody who waits for it."""
     if id_ in session.answers:
         left = {key: answer for key, answer in session.answers.items() if key != id_}
         session = replace(session, answers=left)

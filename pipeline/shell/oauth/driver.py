@@ -1,0 +1,254 @@
+"""Drives a provider of the package `mcp`: what it wants to send, we send; what comes, it gets.
+
+A provider's flow is an async generator of requests that takes responses. It was made for httpx2's
+client; here its side requests go over aiohttp (`side`), with what the package leaves out: PKCE that
+the server itself declares, DPoP proofs, and errors in words without the tokens that were in them.
+"""
+
+import contextlib
+import json
+from typing import Literal
+from urllib.parse import parse_qsl
+
+import httpx2
+from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, OAuthTokenError
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+
+from config.options import OAuthOptions
+from pipeline.shell.oauth.challenge import Challenge
+from pipeline.shell.oauth.dpop import ALGORITHM, DpopKey
+from pipeline.shell.oauth.errors import AuthorizationError, oauth_error, said, shown
+from pipeline.shell.oauth.metadata import (
+    ServerMetadata,
+    check_pkce,
+    is_metadata_url,
+    read_metadata,
+    without_scopes,
+)
+from pipeline.shell.oauth.providers import BrowserProvider, Restoring
+from pipeline.shell.oauth.side import Answer, SideRequests
+from pipeline.shell.targets import origin
+
+_REVISION = "2025-11-25"  # from which on `resource` goes with every request, metadata or not
+_SERVER_FAULT, _TOO_MANY = 500, 429
+_ODD = (ValueError, TypeError, KeyError, RecursionError, httpx2.InvalidURL)
+_SECRET_FIELDS = frozenset(
+    {
+        *("assertion", "client_assertion", "client_secret", "code", "code_verifier"),
+        *("refresh_token", "subject_token"),
+    }
+)
+
+
+class Driver:
+    """One flow. `dpop` is the key that tokens are bound to so far, None for none.
+
+    After it, `dpop` is the key of the tokens that came, and `trouble` why the last POST failed.
+    """
+
+    def __init__(
+        self,
+        side: SideRequests,
+        options: OAuthOptions,
+        *,
+        challenge: Challenge | None,
+        dpop: DpopKey | None,
+    ) -> None:
+        self.dpop = dpop
+        self._side = side
+        self._options = options
+        self._challenge = challenge
+        self._provider: Restoring | None = None
+        self._server = ServerMetadata((), ())
+        self.trouble: AuthorizationError | None = None
+
+    async def run(self, provider: Restoring) -> None:
+        """Refresh (without a challenge), or authorize anew; then the provider has the tokens.
+
+        Raises:
+            AuthorizationError: If there are none in the end.
+        """
+        self._provider = provider
+        request = httpx2.Request(
+            "POST", provider.context.server_url, headers={MCP_PROTOCOL_VERSION_HEADER: _REVISION}
+        )
+        flow = provider.async_auth_flow(request)
+        is_told = False
+        try:
+            step = await anext(flow)
+            while step is not request or not is_told:
+                if step is not request:
+                    response = await self._side_request(step)
+                elif self._challenge is None:
+                    return
+                else:
+                    is_told, response = True, _refusal(self._challenge, self._options, request)
+                step = await flow.asend(response)
+        except OAuthRegistrationError:
+            raise self._not_registered() from None
+        except OAuthTokenError:
+            raise self.trouble or AuthorizationError(
+                "the authorization server's answer holds no token"
+            ) from None
+        except OAuthFlowError as exc:
+            raise AuthorizationError(shown(str(exc))) from None
+        except (StopAsyncIteration, *_ODD):
+            # Of the package, or of pydantic: what the text quotes may be a token.
+            raise AuthorizationError(
+                "the authorization server's answers do not fit OAuth"
+            ) from None
+        finally:
+            await flow.aclose()
+
+    async def send(self, request: httpx2.Request, *, proof: str = "") -> Answer:
+        """Send a side request as it is, or with a DPoP proof."""
+        headers = dict(request.headers)
+        for name in ("host", "content-length"):
+            headers.pop(name, None)
+        if proof:
+            headers["DPoP"] = proof
+        url = str(request.url)
+        if request.method == "POST":
+            return await self._side.send("POST", url, headers=headers, body=request.content)
+        return await self._side.send("GET", url, headers=headers)
+
+    async def _send_token_request(self, request: httpx2.Request) -> Answer:
+        """With a proof where tokens are to be bound; once more if the server names a nonce (8)."""
+        self._decide_on_dpop()
+        if self.dpop is None:
+            return await self.send(request)
+        url = str(request.url)
+        answer = await self.send(request, proof=self.dpop.proof("POST", url))
+        nonce = answer.headers.get("DPoP-Nonce", "")
+        if nonce and oauth_error(answer.body) == "use_dpop_nonce":
+            answer = await self.send(request, proof=self.dpop.proof("POST", url, nonce=nonce))
+        return answer
+
+    async def _side_request(self, request: httpx2.Request) -> httpx2.Response:
+        if _is_token_request(request):
+            answer = await self._send_token_request(request)
+            body = self._token_answer(request, answer)
+        else:
+            answer = await self.send(request)
+            body = answer.body
+        if request.method == "POST" and not _is_token_request(request):
+            self.trouble = _refused(request, answer, "does not register this client")
+        elif is_metadata_url(str(request.url)) and answer.status == httpx2.codes.OK:
+            body = self._metadata(request, body)
+        kept = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
+        return httpx2.Response(answer.status, headers=kept, content=body, request=request)
+
+    def _metadata(self, request: httpx2.Request, body: bytes) -> bytes:
+        provider, url = self._provider, str(request.url)
+        assert provider is not None, "it runs"
+        found = read_metadata(body)
+        if found is None:
+            return body
+        context = provider.context
+        if isinstance(provider, BrowserProvider):
+            check_pkce(body, url)
+            # The package leaves the choice to the server, whose default wants a secret.
+            method = found.registration_method
+            context.client_metadata = context.client_metadata.model_copy(
+                update={"token_endpoint_auth_method": method}
+            )
+        provider.learn(found.secret_method)
+        self._server = found
+        protected = context.protected_resource_metadata
+        names_scopes = protected is not None and protected.scopes_supported is not None
+        is_scoped = names_scopes or bool(self._challenge and self._challenge.scope)
+        return body if is_scoped or self._options.scope else without_scopes(body)
+
+    def _decide_on_dpop(self) -> None:
+        """With a refresh, all stays as it is; else it is as wished, or as the server wants it."""
+        if self._challenge is None or self._provider is None:
+            return
+        wish, schemes = self._options.dpop, self._challenge.schemes
+        protected = self._provider.context.protected_resource_metadata
+        is_required = schemes == {"dpop"} or bool(
+            protected is not None and protected.dpop_bound_access_tokens_required
+        )
+        is_possible = "dpop" in schemes and ALGORITHM in self._server.dpop_algorithms
+        is_wanted = wish == "always" or (wish == "auto" and (is_required or is_possible))
+        self.dpop = (self.dpop or DpopKey()) if is_wanted else None
+
+    def _token_answer(self, request: httpx2.Request, answer: Answer) -> bytes:
+        """The answer as the package takes it: it knows Bearer tokens only."""
+        self.trouble = _refused(request, answer, "gives no token")
+        if answer.status >= _SERVER_FAULT or answer.status == _TOO_MANY:
+            assert self.trouble is not None, "it is no success"
+            raise self.trouble  # what is in hand stays as it is: it may be good tomorrow
+        try:
+            members = json.loads(answer.body)
+            kind = str(members["token_type"]).lower()
+        except (ValueError, RecursionError, KeyError, TypeError):
+            return answer.body
+        if kind == "dpop" and self.dpop is not None:
+            return json.dumps({**members, "token_type": "Bearer"}).encode()
+        if self._options.dpop == "always":
+            raise AuthorizationError(
+                f"{origin(str(request.url)).place} gave a token that anybody could use, expected one"
+                " for our key only (--dpop always)"
+            )
+        self.dpop = None
+        return answer.body
+
+    def _not_registered(self) -> AuthorizationError:
+        assert self._provider is not None, "it runs"
+        context = self._provider.context
+        if context.oauth_metadata is None and context.protected_resource_metadata is None:
+            return AuthorizationError(
+                "it wants credentials, and does not say how to get them: set --header or MCP_API_KEY"
+            )
+        trouble = self.trouble or AuthorizationError(
+            "the authorization server's answer to the registration cannot be used"
+        )
+        return AuthorizationError(
+            f"{trouble}; register it there by hand, and set --oauth-client-id",
+            is_final=trouble.is_final,
+        )
+
+
+def _refusal(
+    challenge: Challenge, options: OAuthOptions, request: httpx2.Request
+) -> httpx2.Response:
+    """The server's refusal, written so that the package reads in it what we have read.
+
+    The user's own scope takes the place of the server's; a step-up adds to what there is.
+    """
+    scope = challenge.scope if challenge.is_step_up else options.scope or challenge.scope
+    params = {
+        "error": challenge.error,
+        "scope": scope,
+        "resource_metadata": challenge.resource_metadata,
+    }
+    # A quotation mark would end the value for the package; no URL and no scope has one.
+    said = [f'{name}="{value}"' for name, value in params.items() if value and '"' not in value]
+    headers = {"WWW-Authenticate": f"Bearer {', '.join(said)}"}
+    return httpx2.Response(challenge.status, headers=headers, request=request)
+
+
+def _refused(request: httpx2.Request, answer: Answer, what: str) -> AuthorizationError | None:
+    """Why a POST failed, in words; None if it did not."""
+    if answer.status in (httpx2.codes.OK, httpx2.codes.CREATED):
+        return None
+    why = said(answer.body, _secrets_in(request))
+    is_passing = answer.status >= _SERVER_FAULT or answer.status == _TOO_MANY
+    return AuthorizationError(
+        f"{origin(str(request.url)).place} {what}: HTTP {answer.status}{why and f', {why}'}",
+        is_final=not is_passing,
+    )
+
+
+def _secrets_in(request: httpx2.Request) -> list[str]:
+    """What went along with a request, and may come back in an error."""
+    fields = parse_qsl(request.content.decode("utf-8", "replace"))
+    found = [value for name, value in fields if name in _SECRET_FIELDS]
+    with contextlib.suppress(KeyError):
+        found.append(request.headers["Authorization"].rpartition(" ")[2])
+    return found
+
+
+def _is_token_request(request: httpx2.Request) -> bool:
+    kind = request.headers.get("Content-Type", "")
+    return request.method == "POST" and kind.startswith("application/x-www-form-urlencoded")

@@ -1,0 +1,50 @@
+"""Why there are no credentials, in words that may be shown."""
+
+import json
+import re
+from collections.abc import Collection
+from typing import Any, cast
+
+from config.logs import harmless, redact
+
+_CODE = re.compile(r"[a-z0-9_.-]{1,64}", re.IGNORECASE)
+_LONGEST = 300  # characters of foreign text in an error
+
+
+class AuthorizationError(Exception):
+    """No credentials could be had.
+
+    The text is ours, on one line and without secrets. `is_final`: whoever tries again in this run
+    gets the same; else it was the network, or a server that is down.
+    """
+
+    def __init__(self, text: str, *, is_final: bool = True) -> None:
+        super().__init__(text)
+        self.is_final = is_final
+
+
+def oauth_error(body: bytes) -> str:
+    """The `error` of an OAuth error answer (RFC 6749, 5.2), empty where there is none."""
+    code = _members(body).get("error")
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def said(body: bytes, secrets: Collection[str]) -> str:
+    """What an OAuth error answer says, shown harmless and without `secrets`; empty for nothing."""
+    description = _members(body).get("error_description")
+    text = shown(description, secrets) if isinstance(description, str) and description else ""
+    return ": ".join(part for part in (oauth_error(body), text) if part)
+
+
+def shown(text: str, secrets: Collection[str] = ()) -> str:
+    """Foreign text for an error of ours: quoted, cut, on one line, without `secrets`."""
+    text = harmless(redact(text, secrets))
+    return repr(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
