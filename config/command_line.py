@@ -275,6 +275,11 @@ def _check_together(settings: Settings, given: _Given) -> None:
                 f"{given.place(low)}: found {least:g}, expected no more than "
                 f"{given.place(high)}, which is {most:g}"
             )
+    if settings.compress != "none" and settings.rotate_size is None:
+        raise UsageError(
+            f"{given.place('compress')}: found {settings.compress!r} and no size at which a file "
+            "ends, expected --rotate-size SIZE too: the file a run writes to stays as it is"
+        )
     if settings.command == "fork" and settings.at is None:
         raise UsageError("fork needs --at N, the event after which to go another way")
     if settings.command in ("migrate", "redact") and not settings.out:

@@ -185,3 +185,31 @@ class WebhookOptions(Options):
     drain: float = Field(
         default=5.0, ge=0, description="seconds that the end of a run waits for deliveries"
     )
+
+
+class RecordingOptions(Options):
+    """How a recording comes onto the disk. `rotate_size` is in bytes, None: one file for ever."""
+
+    fsync: Literal["none", "interval", "always"] = Field(
+        default="interval",
+        description="what a loss of power may cost: interval (the last half second), always "
+        "(nothing) or none (what the system has not written yet)",
+    )
+    fsync_interval: float = Field(
+        default=0.5, gt=0, description="longest time until a line is put on the disk, seconds"
+    )
+    fsync_lines: int = Field(default=512, ge=1, description="lines that do not wait for that time")
+    rotate_size: int | None = Field(
+        default=None,
+        ge=64 * 1024,
+        description="a file that has grown to this goes on in a new one: 64MiB, 1GB, a number of "
+        "bytes",
+    )
+    compress: Literal["none", "gzip", "zstd"] = Field(
+        default="none", description="what is done with a file that --rotate-size has ended"
+    )
+    on_recording_failure: Literal["continue", "stop"] = Field(
+        default="continue",
+        description="when a recording cannot be written any more: continue without, or stop the "
+        "run before it does anything that is not written down",
+    )

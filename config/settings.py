@@ -20,6 +20,7 @@ from config.options import (
     ModelOptions,
     Options,
     PostOptions,
+    RecordingOptions,
     RetryOptions,
     StreamOptions,
     WebhookOptions,
@@ -168,6 +169,22 @@ class Settings(BaseSettings):
         default=False, description="call: exit with 0 when the tool answers with an error"
     )
 
+    fsync: Annotated[
+        Literal["none", "interval", "always"],
+        Flag(_RECORDINGS, "none|interval|always", commands=_RUNS),
+    ] = _same(RecordingOptions, "fsync")
+    rotate_size: Annotated[
+        int | None,
+        BeforeValidator(values.read_size),
+        Flag(_RECORDINGS, "SIZE", default="never", commands=_RUNS),
+    ] = _same(RecordingOptions, "rotate_size")
+    compress: Annotated[
+        Literal["none", "gzip", "zstd"],
+        Flag(_RECORDINGS, "none|gzip|zstd", commands=_RUNS),
+    ] = _same(RecordingOptions, "compress")
+    on_recording_failure: Annotated[
+        Literal["continue", "stop"], Flag(_RECORDINGS, "continue|stop")
+    ] = _same(RecordingOptions, "on_recording_failure")
     redact: Annotated[Literal["known", "off"], Flag(_RECORDINGS, "known|off")] = Field(
         default="known",
         description="known: a key of this run that comes back is [redacted:known:1] everywhere",
@@ -277,6 +294,8 @@ class Settings(BaseSettings):
     post_timeout: _Tuned = _same(PostOptions, "post_timeout")
     max_body_bytes: _TunedCount = _same(PostOptions, "max_body_bytes")
     model_max_retries: _TunedCount = _same(ModelOptions, "max_retries")
+    fsync_interval: _Tuned = _same(RecordingOptions, "fsync_interval")
+    fsync_lines: _TunedCount = _same(RecordingOptions, "fsync_lines")
     webhook_secret: Annotated[SecretStr | None, Variable()] = Field(
         default=None, description="whsec_…, to sign what goes to webhooks"
     )
@@ -331,6 +350,18 @@ class Settings(BaseSettings):
             first_token=self.model_first_token,
             silence=self.model_silence,
             max_retries=self.model_max_retries,
+        )
+
+    @property
+    def recording(self) -> RecordingOptions:
+        """Recordings on the disk."""
+        return RecordingOptions(
+            fsync=self.fsync,
+            fsync_interval=self.fsync_interval,
+            fsync_lines=self.fsync_lines,
+            rotate_size=self.rotate_size,
+            compress=self.compress,
+            on_recording_failure=self.on_recording_failure,
         )
 
     @property

@@ -27,6 +27,17 @@ _FAULT = re.compile(
     r"@(?P<at>[1-9]\d{0,11})",
     re.ASCII,
 )
+_SIZE = re.compile(r"(?P<count>\d{1,12}(?:\.\d{1,3})?) ?(?P<unit>[A-Za-z]{0,3})", re.ASCII)
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _UNFIT_FOR_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
@@ -251,3 +262,19 @@ def _pattern(word: str) -> str:
 def read_speed(word: object) -> object:
     """A number, or `max` for as fast as it goes (None)."""
     return None if word == "max" else word
+
+
+def read_size(word: object) -> object:
+    """A size such as `64MiB` in bytes, `never` as None; a number passes."""
+    if not isinstance(word, str):
+        return word
+    if word.strip().lower() == "never":
+        return None
+    found = _SIZE.fullmatch(word.strip())
+    unit = _UNITS.get(found["unit"].lower()) if found is not None else None
+    if found is None or unit is None:
+        raise ValueError(
+            f"found {shown(word)}, expected never, a number of bytes, or one with a unit: KiB, "
+            "MiB, GiB (1024), kB, MB, GB (1000)"
+        )
+    return int(float(found["count"]) * unit)

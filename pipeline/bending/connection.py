@@ -207,7 +207,7 @@ class Connection(End):
         words, is_fatal = f"HTTP {status} ({bent})", status < _SERVER_ERROR
         self._fail(StreamRefusedError(words, status=status, is_fatal=is_fatal))
 
-    def fall_silent(self, bent: str) -> None:  # noqa: ARG002  whoever waits tells why he gave up
+    def fall_silent(self, lost: list[Due]) -> None:  # noqa: ARG002  all of it is lost
         """Nothing more is heard of the server."""
         self._server.is_silent = True
 

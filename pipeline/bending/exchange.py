@@ -141,9 +141,11 @@ class Exchange(End):
             due.cancel()
         self._answer(self._posted(bent, status))
 
-    def fall_silent(self, bent: str) -> None:  # noqa: ARG002  whoever waits tells why he gave up
-        """Nothing more is heard of the server."""
+    def fall_silent(self, lost: list[Due]) -> None:
+        """Nothing more is heard of the server; that a pipe took a message, it did not say."""
         self._server.is_silent = True
+        for due in lost:
+            self.hand(due.item)
 
     def _answer(self, posted: PostAnswered) -> None:
         self._is_answered, self._is_open = True, posted.is_open

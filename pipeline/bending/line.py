@@ -29,8 +29,8 @@ class End:
         """An HTTP status comes in its place."""
         raise NotImplementedError
 
-    def fall_silent(self, bent: str) -> None:
-        """Nothing more will be said at the other end, and the connection stays."""
+    def fall_silent(self, lost: list["Due"]) -> None:
+        """Nothing more will be said at the other end, not what is `lost`; the connection stays."""
         raise NotImplementedError
 
 
@@ -111,6 +111,6 @@ class Line:
             case "drop":
                 self._end.drop(bent, lost)
             case "silence":
-                self._end.fall_silent(bent)
+                self._end.fall_silent(lost)
             case kind:
                 self._end.refuse(int(kind), bent)

@@ -1,17 +1,20 @@
 """The model of a bent run: it says what it said, to whoever asks it the same.
 
 What was recorded is found by what was asked last, as `mocks` find it. Where that is new, `direct`
-thinks for itself; any other model says what it said next under the same wish, for a recording
-cannot think: `guesses` counts these. Where there is nothing of the kind either, the model fails.
+thinks for itself; any other model says what it said to the same words, or else next in that turn,
+for a recording cannot think: `guesses` counts these. Where there is nothing of the kind either, the
+model fails. An answer that was cancelled has no end here either: it is cancelled again, or patience
+ends it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from pipeline.bending.bends import Bends
-from pipeline.bending.clock import VirtualClock
+from pipeline.bending.clock import MICRO, VirtualClock
 from pipeline.bending.line import Due, End, Line
 from pipeline.bending.patience import Patience
 from pipeline.bending.script import Asked, Reply
@@ -28,8 +31,6 @@ from pipeline.shell import direct
 from pipeline.shell.models import ModelEvent
 
 Put: TypeAlias = Callable[[Input], None]
-
-_CUT = "the recording ends before the answer of the model does"
 
 
 class Model:
@@ -55,10 +56,10 @@ class Model:
         self._patience = patience.model
         self._put = put
         self._turns: dict[str, Turn] = {}
-        self._given: set[int] = set()
+        self._given: list[int] = []
         self._shelf: Shelf[Asked] = Shelf(model_script.words)
         for each in self._asked:
-            if any(_is_end(reply.item) for reply in each.replies):
+            if each.is_cancelled or any(_is_end(reply.item) for reply in each.replies):
                 self._shelf.put(each.meaning, each)
 
     def take_over(self, standing: Standing, since: int) -> None:
@@ -66,33 +67,34 @@ class Model:
         for each in self._asked:
             if each.seq < since:
                 self._shelf.take(each.meaning)
-                self._given.add(each.seq)
+                self._given.append(each.seq)
         for call, seq in standing.thinking.items():
             asked = next(each for each in self._asked if each.seq == seq)
             turn = self._begin(call)
             turn.has_begun = any(reply.seq < since for reply in asked.replies)
             self._play(turn, [r for r in asked.replies if r.seq >= since], asked.at)
 
-    async def start(self, command: CallModel, wish: int) -> None:
-        """Answer a call, which is asked under the wish of that number."""
+    async def start(self, command: CallModel) -> None:
+        """Answer a call."""
         turn = self._begin(command.call)
         if self._is_silent:
-            self._lose_patience(turn)
+            self._lose_patience(turn, self._clock.us, has_begun=False)
             return
-        asked = self._shelf.take(model_script.meaning(command.messages))
+        meant = model_script.meaning(command.messages)
+        asked = self._shelf.take(meant)
         if self._direct is not None and (asked is None or not _is_possible(asked, command)):
             said: list[ModelEvent] = []
             await self._direct.stream_turn(command, said.append, _room)
             self._play(turn, [Reply(0, 0, item) for item in said], self._clock.us)
             return
         if asked is None:
-            asked = self._next(wish)
+            asked = self._next(meant)
             self.guesses += asked is not None
         if asked is None:
             words = "the recording holds no answer of the model to this, nor any other for it here"
             self.pass_on(turn, ModelFailed(call=command.call, reason=words))
             return
-        self._given.add(asked.seq)
+        self._given.append(asked.seq)
         replies = [
             replace(each, item=_fitting(each.item, asked, command)) for each in asked.replies
         ]
@@ -113,7 +115,8 @@ class Model:
         """The model says nothing any more, to nobody."""
         self._is_silent = True
         for turn in self._turns.values():
-            self._lose_patience(turn)
+            turn.line.cut()
+            self._lose_patience(turn, self._clock.us, has_begun=turn.has_begun)
 
     def _begin(self, call: str) -> "Turn":
         turn = self._turns[call] = Turn(call, self, self._clock, self._bends)
@@ -123,22 +126,28 @@ class Model:
         for reply in replies:
             turn.line.expect(began + reply.after, reply.item, reply.seq)
         if not any(_is_end(reply.item) for reply in replies):
-            last = began + replies[-1].after if replies else self._clock.us
-            turn.line.expect(last, ModelFailed(call=turn.call, reason=_CUT))
+            last = max((began + reply.after for reply in replies), default=began)
+            self._lose_patience(turn, last, has_begun=turn.has_begun or bool(replies))
 
-    def _next(self, wish: int) -> Asked | None:
-        unused = (each for each in self._asked if each.seq not in self._given)
-        return next((e for e in unused if e.wish == wish and e.replies), None)
+    def _next(self, meant: Json) -> Asked | None:
+        """What it said to the same words of the person, or next in the same turn."""
+        left = (e for e in self._asked if e.seq not in self._given and e.replies)
+        if (words := _words_in(meant)) is not None:
+            return next((each for each in left if _words_in(each.meaning) == words), None)
+        last = self._given[-1] if self._given else 0
+        later = (each for each in self._asked if each.seq > last)
+        turn = {e.seq for e in takewhile(lambda e: _words_in(e.meaning) is None, later)}
+        return next((each for each in left if each.seq in turn), None)
 
-    def _lose_patience(self, turn: "Turn") -> None:
-        turn.line.cut()
+    def _lose_patience(self, turn: "Turn", since: int, *, has_begun: bool) -> None:
+        """Nothing more comes after that moment (µs): a live run gives the turn up in a while."""
         seconds = self._patience.first_token
         words = f"the model did not begin within {seconds:g} s (first_token)"
-        if turn.has_begun:
+        if has_begun:
             seconds = self._patience.silence
             words = f"the model fell silent for {seconds:g} s in mid answer (silence)"
         failed = ModelFailed(call=turn.call, reason=words, may_retry=True)
-        turn.line.expect(self._clock.in_seconds(seconds), failed)
+        turn.line.expect(since + round(seconds * MICRO), failed)
 
 
 class Turn(End):
@@ -167,7 +176,7 @@ class Turn(End):
         failed = ModelFailed(call=self.call, reason=words, status=status, may_retry=may_retry)
         self._model.pass_on(self, failed)
 
-    def fall_silent(self, bent: str) -> None:  # noqa: ARG002  whoever waits tells why he gave up
+    def fall_silent(self, lost: list[Due]) -> None:  # noqa: ARG002  all of it is lost
         """Nothing more is heard of the model."""
         self._model.fall_silent()
 
@@ -183,12 +192,20 @@ def _fitting(item: Input, asked: Asked, command: CallModel) -> Input:
     return replace(item, call=command.call, content=tuple(content))
 
 
+def _words_in(asked: Json) -> Json | None:
+    """What a person said last; None where the model was told what tools answered, and no more."""
+    said = [block for block in asked["user"] if block.get("type") != "tool_result"]
+    return said[-1] if said else None
+
+
 def _is_possible(asked: Asked, command: CallModel) -> bool:
-    """Does every tool that the answer asks for still exist?"""
+    """Was it answered, and does every tool that the answer asks for still exist?"""
     names = {tool.alias for tool in command.tools}
-    ends = (reply.item for reply in asked.replies)
+    ends = [reply.item for reply in asked.replies if _is_end(reply.item)]
     blocks = (block for end in ends if isinstance(end, ModelFinished) for block in end.content)
-    return all(block.get("name") in names for block in blocks if block.get("type") == "tool_use")
+    return bool(ends) and all(
+        block.get("name") in names for block in blocks if block.get("type") == "tool_use"
+    )
 
 
 def _is_direct(plan: Plan, asked: Iterable[Asked]) -> bool:

@@ -32,16 +32,9 @@ class Person(End):
         self._due: Due | None = None
         self._answers: deque[Asked] = deque()
         self._asked: dict[str, list[Due]] = {}
-        self._total = 0
-
-    @property
-    def wish(self) -> int:
-        """How many words were said, or will not be said any more."""
-        return self._total - len(self._words)
 
     def take_over(self, standing: Standing, script: Script, since: int) -> None:
         """Say the rest of the words, and answer what is asked at event `since`."""
-        self._total = len(script.said)
         self._words = deque(script.said[standing.said :])
         self._is_listening = standing.is_read
         self._has_left = standing.has_left

@@ -19,6 +19,7 @@ from pipeline.core.codec import Entry
 from pipeline.core.commands import (
     Ask,
     CallModel,
+    CancelModel,
     Close,
     Get,
     Item,
@@ -50,6 +51,7 @@ from pipeline.core.events import (
     Tool,
     is_input,
 )
+from pipeline.core.question_table import SAMPLE
 from pipeline.mocks import model_script
 
 Asking: TypeAlias = Post | Get | CallModel | Ask
@@ -75,14 +77,14 @@ class Reply(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, kw_only=True):
     """A command and what came of it; of a model's, also its whole conversation and the tools.
 
-    `at` is when it was given (µs), `wish` how many wishes of the person there were before.
+    `at` is when it was given (µs), `is_cancelled` whether it was taken back.
     """
 
     seq: int
     at: int
     command: Asking
     meaning: Json
-    wish: int = 0
+    is_cancelled: bool = False
     tools: tuple[Tool, ...] = ()
     replies: list[Reply] = []
 
@@ -129,7 +131,6 @@ class _Fold:
         self._tools: tuple[Tool, ...] = ()
         self._listened_at = 0
         self._is_read = False
-        self._wishes = 0
 
     def feed(self, entry: Entry) -> None:
         if is_input(entry.item):
@@ -148,11 +149,10 @@ class _Fold:
                 if isinstance(item, Post) and item.server in self._connections:
                     self._latest[item.server] = asked
             case CallModel():
-                self._talk = (*self._talk[: item.since], *item.messages[item.since :])
-                self._tools = item.tools if item.tools_changed else self._tools
-                asked = self._ask(seq, item, model_script.meaning(self._talk))
-                asked.tools, asked.wish = self._tools, self._wishes
-                self._models[item.call] = asked
+                self._models[item.call] = self._ask(seq, item, self._asked_of_model(item))
+                self._models[item.call].tools = self._tools
+            case CancelModel(call=call) if call in self._models:
+                self._models[call].is_cancelled = True
             case Ask():
                 self._questions[item.question] = self._ask(seq, item, {})
             case Open(server=server):
@@ -169,6 +169,13 @@ class _Fold:
         asked = Asked(seq=seq, at=self._now, command=command, meaning=meant)
         self.script.asked.append(asked)
         return asked
+
+    def _asked_of_model(self, call: CallModel) -> Json:
+        if call.call.startswith(SAMPLE):  # a server's question is no part of the conversation
+            return model_script.meaning(call.messages)
+        self._talk = (*self._talk[: call.since], *call.messages[call.since :])
+        self._tools = call.tools if call.tools_changed else self._tools
+        return model_script.meaning(self._talk)
 
     # --- inputs -------------------------------------------------------------------------------
 
@@ -239,6 +246,5 @@ class _Fold:
     def _on_said(self, seq: int, item: Said) -> None:
         said = Reply(seq, self._now - self._listened_at, item, is_own=self._is_read)
         self.script.said.append(said)
-        self._wishes += 1
         self._listened_at = self._now
         self._is_read = self._is_read and isinstance(item, PromptCancelled)

@@ -85,7 +85,7 @@ class World:
             case Cut(server=server, id=id_):
                 self.messages.cut(server, id_)
             case CallModel():
-                await self.model.start(command, self._person.wish)
+                await self.model.start(command)
             case CancelModel(call=call):
                 self.model.cancel(call)
             case StartTimer(id=id_, seconds=seconds):

@@ -7,24 +7,26 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from pipeline.core import rounds
+from pipeline.core import tasks
 from pipeline.core.call_table import (
-    PREFIX,
     Call,
     Calls,
     Move,
     Outputs,
+    Task,
     call_of,
     calls_of,
     deadline,
     end,
     limit,
+    poll_timer,
     post_waiting,
+    unanswered,
     with_call,
     without_route,
 )
 from pipeline.core.commands import StartTimer
-from pipeline.core.events import CallOutcome, RequestLost, StreamLost, ToolRepeated
+from pipeline.core.events import RequestLost, StreamLost, ToolRepeated
 from pipeline.core.plan import Plan
 
 
@@ -35,6 +37,7 @@ def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
         without_route(calls, lost.server),
         lost={**calls.lost, lost.server: lost.reason} if is_final else calls.lost,
         side_by_side=calls.side_by_side - {lost.server},
+        taskers=calls.taskers - {lost.server},
     )
     outputs: Outputs = ()
     for call in calls_of(calls, lost.server):
@@ -59,13 +62,10 @@ def on_request_lost(calls: Calls, lost: RequestLost) -> Move:
     if call is None or call.tool.server != lost.server or not call.is_posted:
         return calls, ()
     if not lost.is_sent:
-        if call.sends >= calls.plan.max_call_sends:
-            return end(calls, call, "not_sent", lost.reason)
         waiting = replace(call, state="waiting")
+        if call.sends >= calls.plan.max_call_sends:
+            return end(calls, waiting, unanswered(waiting), lost.reason)
         return without_route(with_call(calls, waiting), lost.server), (deadline(calls, waiting),)
-    if call.task is not None:
-        # The task goes on without us: it is only asked for again.
-        return rounds.on_poll(with_call(calls, replace(call, state="polling")), call.id)
     calls, outputs = _after_loss(calls, call, lost.reason, is_final=False)
     calls, posts = post_waiting(calls, lost.server)
     return calls, (*outputs, *posts)
@@ -74,7 +74,8 @@ def on_request_lost(calls: Calls, lost: RequestLost) -> Move:
 def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
     """All connections and timers of before are gone; `servers` are those that come back."""
     lost = {name: why for name, why in calls.lost.items() if name not in servers}
-    calls = replace(calls, routes={}, lost=lost, side_by_side=frozenset())
+    nobody: frozenset[str] = frozenset()
+    calls = replace(calls, routes={}, lost=lost, side_by_side=nobody, taskers=nobody)
     outputs: Outputs = ()
     for call in tuple(calls.open.values()):
         name = call.tool.server
@@ -86,23 +87,33 @@ def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
             gone = f"{name!r} is not part of the resumed run"
             calls, more = end(calls, call, unanswered(call), gone)
         else:
-            more = (deadline(calls, call),)
-            if call.task is not None and call.state == "polling":
-                poll = StartTimer(id=f"{PREFIX}{call.id}:poll", seconds=call.task.poll)
-                more = (*more, poll)
-            elif call.state == "held":
-                calls = with_call(calls, replace(call, state="waiting"))
+            calls, more = _wait_again(calls, call)
         if call.id in calls.open:
             more = (*more, limit(calls, call))
         outputs = (*outputs, *more)
     return calls, outputs
 
 
+def _wait_again(calls: Calls, call: Call) -> Move:
+    """A call that waited for something has that wait again, under a timer of this process."""
+    match call.state, call.task:
+        case "polling", Task() as task:
+            return calls, (StartTimer(id=poll_timer(call), seconds=task.poll),)
+        case "asking", _:
+            return calls, ()  # the time is that of the questions
+        case _:
+            # What was held for a new list of tools gets one with the new session.
+            waiting = replace(call, state="waiting")
+            return with_call(calls, waiting), (deadline(calls, waiting),)
+
+
 def _after_loss(calls: Calls, call: Call, reason: str, *, is_final: bool) -> Move:
     """Sent, then lost: again if that does no harm, else its outcome is unknown."""
+    if call.task is not None and not is_final:
+        return tasks.poll_later(calls, call, call.task)  # it goes on without us
     if is_final or not _may_repeat(calls.plan, call):
         return end(calls, call, "unknown", reason)
-    waiting = replace(call, state="waiting")
+    waiting = replace(call, state="waiting", may_have_run=True)
     calls = with_call(calls, waiting)
     tool = call.tool
     repeated = ToolRepeated(call=call.id, server=tool.server, tool=tool.name, reason=reason)
@@ -114,8 +125,3 @@ def _may_repeat(plan: Plan, call: Call) -> bool:
     is_safe = hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True
     is_wished = plan.repeat_calls == "always" or (plan.repeat_calls == "safe" and is_safe)
     return is_wished and call.sends < plan.max_call_sends
-
-
-def unanswered(call: Call) -> CallOutcome:
-    """How a call ends that is given up: one that was never sent may be made again."""
-    return "not_sent" if call.sends == 0 else "unknown"

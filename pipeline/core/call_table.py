@@ -11,13 +11,8 @@ from msgspec.structs import replace
 
 from pipeline.core import jsonrpc
 from pipeline.core.commands import Passing, Post, StartTimer, StopTimer
-from pipeline.core.events import (
-    CallOutcome,
-    Json,
-    Route,
-    Tool,
-    ToolEnded,
-)
+from pipeline.core.events import CallOutcome, Json, Route, Tool, ToolEnded
+from pipeline.core.inputs import Round, Want, wants_of
 from pipeline.core.param_headers import headers_for
 from pipeline.core.plan import Plan
 from pipeline.core.session import seed, wire
@@ -35,17 +30,24 @@ State: TypeAlias = Literal[
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a server does beside; `poll` is the pause in seconds until it is asked again."""
+    """What a server does beside; `poll` is the pause in seconds until it is asked again.
+
+    `is_extension`: of the form since 2026-07-28. `token` is what its progress is told under.
+    `answered` are the inputs that it got.
+    """
 
     id: str
     poll: float
+    is_extension: bool
+    token: str
+    answered: frozenset[str] = frozenset()
 
 
 class Call(msgspec.Struct, frozen=True):
     """One call. The tool was asked for `sends` times, with `messages` messages in all.
 
-    A call that needs several rounds keeps what the server wants to see again: `request_state`, and
-    in `inputs` the answers to its questions, None where one is still open.
+    `next` is the method of its latest message, or of the one that waits. `may_have_run`: a message
+    reached its server, or may have, and was lost.
     """
 
     id: str
@@ -54,11 +56,10 @@ class Call(msgspec.Struct, frozen=True):
     state: State = "waiting"
     sends: int = 0
     messages: int = 0
-    rounds: int = 0
-    inputs: dict[str, Json | None] = {}
-    request_state: str | None = None
-    task: Task | None = None
     next: str = "tools/call"
+    round: Round = Round()
+    task: Task | None = None
+    may_have_run: bool = False
     is_relisted: bool = False
 
     @property
@@ -73,20 +74,11 @@ class Call(msgspec.Struct, frozen=True):
         return f"{PREFIX}{self.id}" if is_first else f"{PREFIX}{self.id}~{self.messages}"
 
 
-class Want(msgspec.Struct, frozen=True):
-    """A server wants something before it goes on with a call: `method` and `params` say what."""
-
-    call: str
-    key: str
-    server: str
-    method: str
-    params: Json
-
-
 class Calls(msgspec.Struct, frozen=True):
     """The table. `routes` holds the servers that are connected, `lost` why others never will be.
 
-    `wants` is what has to be asked for now: whoever uses the table takes it out.
+    `taskers` are those that take calls as tasks (2025-11-25). `wants` is what has to be asked for
+    now: whoever uses the table takes it out.
     """
 
     plan: Plan
@@ -94,6 +86,7 @@ class Calls(msgspec.Struct, frozen=True):
     routes: dict[str, Route] = {}
     lost: dict[str, str] = {}
     side_by_side: frozenset[str] = frozenset()
+    taskers: frozenset[str] = frozenset()
     wants: tuple[Want, ...] = ()
 
 
@@ -164,29 +157,58 @@ def _post(calls: Calls, route: Route, call: Call) -> Post:
     if route.dialect == "seed":
         message = seed.call(route, id_, call.tool.name, call.arguments)
         return Post(server=route.server, url=route.url, id=id_, message=message)
-    message = jsonrpc.request(id_, call.next, _params(call, id_))
+    message = jsonrpc.request(id_, call.next, _params(calls, call, id_))
     is_marked = wire.is_modern(route) and call.next == "tools/call"
     params = headers_for(call.tool.input_schema, call.arguments) if is_marked else None
     seconds = calls.plan.call_timeout_max + _SLACK
     return wire.post(route, id_, message, params=params, seconds=seconds)
 
 
-def _params(call: Call, id_: str) -> Json:
+def _params(calls: Calls, call: Call, id_: str) -> Json:
     if call.task is not None:
-        params: Json = {"taskId": call.task.id}
-        return {**params, "inputResponses": call.inputs} if call.next == "tasks/update" else params
-    params = {
+        told = call.round.params if call.next == "tasks/update" else {}
+        return {"taskId": call.task.id, **told}
+    params: Json = {
         "name": call.tool.name,
         "arguments": call.arguments,
         "_meta": {"progressToken": id_},
+        **call.round.params,
     }
-    if call.tool.task_support == "required":
-        params["task"] = {}
-    if call.inputs:
-        params["inputResponses"] = call.inputs
-    if call.request_state is not None:
-        params["requestState"] = call.request_state
-    return params
+    return {**params, "task": {}} if wants_task(calls, call) else params
+
+
+def wants_task(calls: Calls, call: Call) -> bool:
+    """Is the call to be made as a task? Only where tool and server say so (2025-11-25)."""
+    route = calls.routes.get(call.tool.server)
+    is_known = route is not None and route.server in calls.taskers and not wire.is_modern(route)
+    return is_known and call.tool.task_support == "required"
+
+
+def go_on(calls: Calls, call: Call, method: str) -> Move:
+    """Send the next message of a call, or have it wait for its server."""
+    call = replace(call, state="waiting", next=method)
+    calls, outputs = post_waiting(with_call(calls, call), call.tool.server)
+    # Without its server it waits, and that has its time as well.
+    is_out = calls.open[call.id].is_posted
+    return calls, outputs if is_out else (*outputs, deadline(calls, call))
+
+
+def ask_for(calls: Calls, call: Call, requests: Json) -> Move:
+    """Have a call wait for what its round wants; the time until then is that of the questions."""
+    wants = wants_of(call.id, call.tool.server, requests)
+    calls = with_call(calls, replace(call, state="asking"))
+    return replace(calls, wants=(*calls.wants, *wants)), (StopTimer(id=PREFIX + call.id),)
+
+
+def poll_timer(call: Call) -> str:
+    """The pause before a task is asked for again."""
+    return f"{PREFIX}{call.id}:poll"
+
+
+def unanswered(call: Call) -> Literal["unknown", "not_sent"]:
+    """How a call ends that is given up: one that cannot have begun may be made again."""
+    is_begun = call.is_posted or call.may_have_run or call.round.number or call.task is not None
+    return "unknown" if is_begun else "not_sent"
 
 
 def end(calls: Calls, call: Call, outcome: CallOutcome, reason: str) -> Move:
@@ -201,7 +223,7 @@ def close(calls: Calls, call: Call, ended: ToolEnded) -> Move:
     names = (PREFIX + call.id, f"{PREFIX}{call.id}:max")
     stops = tuple(StopTimer(id=name) for name in names)
     if call.state == "polling":
-        stops = (*stops, StopTimer(id=f"{PREFIX}{call.id}:poll"))
+        stops = (*stops, StopTimer(id=poll_timer(call)))
     return calls, (ended, *stops, *posts)
 
 

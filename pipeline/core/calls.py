@@ -7,11 +7,10 @@ until the one before it is answered, as long as the server has not been seen to 
 
 from collections.abc import Sequence
 
-import msgspec
 from msgspec.structs import replace
 
-from pipeline.core import jsonrpc, rounds
-from pipeline.core.call_losses import unanswered
+from pipeline.core import rounds, tasks
+from pipeline.core.call_results import refuse, succeed
 from pipeline.core.call_table import (
     PREFIX,
     Call,
@@ -20,7 +19,6 @@ from pipeline.core.call_table import (
     Outputs,
     call_of,
     calls_of,
-    close,
     deadline,
     end,
     ended,
@@ -28,11 +26,12 @@ from pipeline.core.call_table import (
     patience,
     post_waiting,
     posted_to,
+    unanswered,
     with_call,
     without_route,
 )
+from pipeline.core.cancelling import cancel
 from pipeline.core.commands import Cut, Reconnect
-from pipeline.core.content import read_content
 from pipeline.core.events import (
     Json,
     PostAnswered,
@@ -45,9 +44,7 @@ from pipeline.core.events import (
     ToolStarted,
 )
 from pipeline.core.jsonrpc import shorten
-from pipeline.core.session import wire
 from pipeline.core.session.state import is_accepted
-from pipeline.core.structured import complaint
 
 _SAFE_TO_REPEAT = (*range(300, 500), 501, 503)
 
@@ -67,6 +64,15 @@ def start(calls: Calls, id_: str, tool: Tool, arguments: Json) -> Move:
     calls, posts = post_waiting(calls, tool.server)
     wait = () if calls.open[id_].is_posted else (deadline(calls, call),)
     return calls, (started, in_any_case, *wait, *posts)
+
+
+def on_offers(calls: Calls, server: str, capabilities: Json) -> Calls:
+    """What a server says that it can do, just before it is ready."""
+    match capabilities:
+        case {"tasks": {"requests": {"tools": {"call": _}}}}:
+            return replace(calls, taskers=calls.taskers | {server})
+        case _:
+            return replace(calls, taskers=calls.taskers - {server})
 
 
 def on_session_ready(calls: Calls, route: Route) -> Move:
@@ -94,10 +100,12 @@ def on_posted(calls: Calls, posted: PostAnswered) -> Move:
     route = calls.routes.get(call.tool.server)
     if route is not None and route.dialect == "http":
         return calls, ()  # there the answer itself comes with it, and the session reads it
-    if posted.status is None:
-        return end(calls, call, "unknown" if posted.is_sent else "not_sent", posted.reason)
-    reason = f"the server answered HTTP {posted.status} {shorten(posted.body, 200)}".rstrip()
-    outcome = "not_sent" if posted.status in _SAFE_TO_REPEAT else "unknown"
+    reason = posted.reason
+    is_taken = posted.is_sent
+    if posted.status is not None:
+        is_taken = posted.status not in _SAFE_TO_REPEAT
+        reason = f"the server answered HTTP {posted.status} {shorten(posted.body, 200)}".rstrip()
+    outcome = "unknown" if is_taken else unanswered(replace(call, state="waiting"))
     return end(calls, call, outcome, reason)
 
 
@@ -108,53 +116,24 @@ def on_reply(calls: Calls, reply: ReplyReceived) -> Move:
         return calls, (Problem(where=reply.server, detail=_unasked(calls, reply)),)
     if reply.id is not None:
         calls = replace(calls, side_by_side=calls.side_by_side | {reply.server})
+    if call.task is not None:
+        return tasks.on_reply(calls, call, call.task, reply)
     if reply.result is None:
-        if (again := rounds.on_error(calls, call, reply.code, reply.data)) is not None:
-            return again
-        error = {"type": "text", "text": reply.error}
-        return close(calls, call, ended(call, "answered", reply.error, (error,), is_error=True))
-    if (again := rounds.on_result(calls, call, reply.result)) is not None:
-        return again
-    return _on_result(calls, call, rounds.task_result(call, reply.result))
-
-
-def _on_result(calls: Calls, call: Call, result: Json) -> Move:
-    content = read_content(result)
-    if content is None:
-        found = shorten(msgspec.json.encode(result.get("content")).decode(), 80)
-        reason = f"malformed result: found {found!r} as `content`, expected a list of objects"
-        return close(calls, call, ended(call, "answered", reason, is_error=True))
-    is_error = result.get("isError") is True
-    structured = result.get("structuredContent")
-    problems: Outputs = ()
-    if not is_error and (wrong := _broken_promise(call.tool, result)):
-        # Nobody gets to rely on what does not keep its schema; the content is there all the same.
-        structured = None
-        detail = f"the structured content of {call.tool.name!r} is dropped: {wrong}"
-        problems = (Problem(where=call.tool.server, detail=detail),)
-    calls, outputs = close(
-        calls, call, ended(call, "answered", "", content, is_error=is_error, structured=structured)
-    )
-    return calls, (*problems, *outputs)
-
-
-def _broken_promise(tool: Tool, result: Json) -> str:
-    if tool.output_schema is None:
-        return ""
-    if "structuredContent" not in result:
-        return "there is none, though the tool has an output schema"
-    return complaint(tool.output_schema, result["structuredContent"])
+        again = rounds.on_error(calls, call, reply.code, reply.data)
+        return refuse(calls, call, reply.error) if again is None else again
+    again = rounds.on_result(calls, call, reply.result)
+    return succeed(calls, call, reply.result) if again is None else again
 
 
 def on_progress(calls: Calls, report: ProgressReported) -> Move:
     """Progress proves that somebody works on the call: its deadline starts over."""
-    call = call_of(calls, report.id)
-    if call is None or call.tool.server != report.server or not call.is_posted:
+    call = _told_by(calls, report)
+    if call is None:
         return calls, ()
     progress = ToolProgress(
         call=call.id, progress=report.progress, total=report.total, message=report.message
     )
-    return calls, (progress, deadline(calls, call))
+    return calls, (progress, deadline(calls, call)) if call.is_posted else (progress,)
 
 
 def on_timer(calls: Calls, timer: str) -> Move:
@@ -164,7 +143,9 @@ def on_timer(calls: Calls, timer: str) -> Move:
     if call is None:
         return calls, ()
     if kind == "poll":
-        return rounds.on_poll(calls, id_)
+        return tasks.on_poll(calls, id_)
+    if not kind and call.next == "tasks/result" and call.is_posted:
+        return calls, (deadline(calls, call),)  # it is not answered before the task is done
     seconds = f"{patience(calls, call):g} s"
     if kind:
         limit = f"{calls.plan.call_timeout_max:g} s (--call-timeout-max)"
@@ -181,31 +162,27 @@ def on_timer(calls: Calls, timer: str) -> Move:
 def abandon(calls: Calls, id_: str, reason: str) -> Move:
     """End a call that nobody waits for any longer, and tell the server where it can be told."""
     call = calls.open[id_]
-    if call.task is not None:
-        posts = rounds.give_up_task(calls, call)
-        calls, outputs = end(calls, call, "unknown", reason)
-        return calls, (*outputs, *posts)
-    if not call.is_posted:
-        return end(calls, call, unanswered(call), reason)
     route = calls.routes.get(call.tool.server)
-    if route is None:
-        return end(calls, call, "unknown", reason)
-    if route.dialect == "seed" and route.server not in calls.side_by_side:
+    told = () if route is None else _cancel(calls, call, route, reason)
+    if any(isinstance(each, Reconnect) for each in told):
         # The next call waits for the new stream, where this one's late answer cannot come.
-        calls = without_route(calls, route.server)
-        calls, outputs = end(calls, call, "unknown", reason)
-        why = "a late answer without an id could be taken for the next call's"
-        return calls, (*outputs, Reconnect(server=route.server, reason=why))
-    calls, outputs = end(calls, call, "unknown", reason)
+        calls = without_route(calls, call.tool.server)
+    calls, outputs = end(calls, call, unanswered(call), reason)
+    return calls, (*outputs, *told)
+
+
+def _cancel(calls: Calls, call: Call, route: Route, reason: str) -> Outputs:
+    """What a server gets to know of a call that is given up."""
     if route.dialect == "seed":
-        return calls, outputs
-    # Over HTTP, closing the answer is what cancels since 2026-07-28; before, it only tidies up.
-    cut = (Cut(server=route.server, id=call.wire_id),) if route.dialect == "http" else ()
-    if cut and wire.is_modern(route):
-        return calls, (*outputs, *cut)
-    params: Json = {"requestId": call.wire_id, "reason": reason}
-    message = jsonrpc.notification("notifications/cancelled", params)
-    return calls, (*outputs, wire.post(route, f"cancel:{id_}", message), *cut)
+        why = "a late answer without an id could be taken for the next call's"
+        is_mute = call.is_posted and route.server not in calls.side_by_side
+        return (Reconnect(server=route.server, reason=why),) if is_mute else ()
+    if call.task is not None:
+        # A task is cancelled by a request of its own; what is open is only closed.
+        is_open = route.dialect == "http" and call.is_posted
+        cut = (Cut(server=route.server, id=call.wire_id),) if is_open else ()
+        return (*tasks.tell_dropped(calls, call), *cut)
+    return cancel(route, f"cancel:{call.id}", call.wire_id, reason) if call.is_posted else ()
 
 
 def _awaited(calls: Calls, reply: ReplyReceived) -> Call | None:
@@ -216,6 +193,16 @@ def _awaited(calls: Calls, reply: ReplyReceived) -> Call | None:
     call = call_of(calls, reply.id)
     is_ours = call is not None and call.tool.server == reply.server and call.is_posted
     return call if is_ours else None
+
+
+def _told_by(calls: Calls, report: ProgressReported) -> Call | None:
+    """The call that a progress is of: its message is on the way, or its task goes on."""
+    call = calls.open.get(report.id.removeprefix(PREFIX).partition("~")[0])
+    if call is None or call.tool.server != report.server:
+        return None
+    is_latest = call.is_posted and call.wire_id == report.id
+    is_of_task = call.task is not None and call.task.token == report.id
+    return call if is_latest or is_of_task else None
 
 
 def _unasked(calls: Calls, reply: ReplyReceived) -> str:

@@ -41,6 +41,8 @@ class Header(
 
     `format` is that of the lines below. `versions` are those of Python, the system and the
     libraries that shape what happens; `settings` is what the person set otherwise than by default.
+    A recording that was too large for one file is in several: `part` is the number of this one, and
+    where a run goes on in it, `after` is the `seq` of its last line in the file before, else 0.
     """
 
     format: int = FORMAT
@@ -49,6 +51,8 @@ class Header(
     at: str = ""
     versions: dict[str, str] = {}
     settings: Json = {}
+    part: int = 1
+    after: int = 0
     plan: Plan = Plan()
 
 

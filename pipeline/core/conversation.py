@@ -55,14 +55,14 @@ def with_prompt(talk: Conversation, result: Json) -> Conversation | None:
     messages = result.get("messages")
     for message in messages if is_list(messages) else ():
         match message:
-            case {"role": "user", "content": content}:
-                talk = talk.with_user(*_blocks(content))
-            case {"role": "assistant", "content": content}:
-                talk = talk.with_assistant(_blocks(content))
+            case {"role": "user", "content": content} if blocks := _blocks(content):
+                talk = talk.with_user(*blocks)
+            case {"role": "assistant", "content": content} if blocks := _blocks(content):
+                talk = talk.with_assistant(blocks)
             case _:
                 return None
     is_question = bool(talk.messages) and talk.messages[-1]["role"] == "user"
-    return talk if is_question else None
+    return talk if is_question and messages else None
 
 
 def _blocks(content: object) -> list[Json]:

@@ -1,7 +1,7 @@
-"""What differs between two items, in words a person can act on."""
+"""What differs between two items, or two JSON values, in words a person can act on."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -10,7 +10,9 @@ from pipeline.core.commands import Item
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.shapes import is_list, is_object
 
-_NOTHING = object()
+NOTHING: Final = object()
+"""Stands for a value that is not there: no JSON value is like it."""
+
 _SHOWN = 5
 
 
@@ -31,24 +33,34 @@ def describe(
         width = max(map(len, names)) + 1
         rows = ((this, one), (that, other))
         return "\n".join(f"{f'{name}:':<{width}} {_line(item)}" for name, item in rows)
-    found = list(_differences(to_json(one), to_json(other), ""))
+    return "\n".join(places(to_json(one), to_json(other), names))
+
+
+def places(one: Any, other: Any, names: tuple[str, str] = ("recorded", "now")) -> list[str]:
+    """Where two JSON values differ: a line for each of the first places, and how many more."""
+    this, that = names
+    found = list(differences(one, other))
     lines = [f"{path}: {this} {_shown(a)}, {that} {_shown(b)}" for path, a, b in found[:_SHOWN]]
     more = [f"and {len(found) - _SHOWN} more places"] if len(found) > _SHOWN else []
-    return "\n".join([*lines, *more])
+    return [*lines, *more]
 
 
-def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if is_object(old) and is_object(new):
-        for key in dict.fromkeys((*old, *new)):
+def differences(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each place in which two JSON values differ, and what each has there, `NOTHING` for nothing.
+
+    They are equal as JSON is: the order of keys does not count, `2` is `2.0`, `1` is not `true`.
+    """
+    if is_object(one) and is_object(other):
+        for key in dict.fromkeys((*one, *other)):
             inner = f"{path}.{key}" if path else key
-            yield from _differences(old.get(key, _NOTHING), new.get(key, _NOTHING), inner)
-    elif is_list(old) and is_list(new):
-        for index in range(max(len(old), len(new))):
-            one = old[index] if index < len(old) else _NOTHING
-            other = new[index] if index < len(new) else _NOTHING
-            yield from _differences(one, other, f"{path}[{index}]")
-    elif old != new:
-        yield path, old, new
+            yield from differences(one.get(key, NOTHING), other.get(key, NOTHING), inner)
+    elif is_list(one) and is_list(other):
+        for index in range(max(len(one), len(other))):
+            this = one[index] if index < len(one) else NOTHING
+            that = other[index] if index < len(other) else NOTHING
+            yield from differences(this, that, f"{path}[{index}]")
+    elif one != other or isinstance(one, bool) != isinstance(other, bool):
+        yield path, one, other
 
 
 def _line(item: Item | None) -> str:
@@ -56,4 +68,4 @@ def _line(item: Item | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is _NOTHING else shorten(msgspec.json.encode(value).decode(), 120)
+    return "nothing" if value is NOTHING else shorten(msgspec.json.encode(value).decode(), 120)

@@ -5,22 +5,26 @@ choices of one or several, as of 2025-06-18 (`enumNames`) and later (`oneOf`, `i
 """
 
 import re
+from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from pipeline.core.events import Json
+from pipeline.core.jsonrpc import shorten
 from pipeline.core.shapes import is_list, is_object
 
 Kind: TypeAlias = Literal["string", "integer", "number", "boolean", "choice", "choices"]
 MAX_FIELDS = 64
+_LONGEST = 80
+_MOST_NAMES = 20
 _YES, _NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
 _FORMATS = {
     "email": re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}"),
     "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+"),
-    "date": re.compile(r"\d{4}-\d{2}-\d{2}"),
+    "date": re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII),
     "date-time": re.compile(
-        r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})"
+        r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
     ),
 }
 
@@ -46,32 +50,20 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     limits: Json = {}
 
 
-def read_form(schema: Json) -> tuple[Field, ...]:
+def read_form(schema: Any) -> tuple[Field, ...]:
     """The fields of a form, in the server's order.
 
     Raises:
-        BadFormError: If it has too many fields, or one that no form may have.
+        BadFormError: If it is no form, has too many fields, or one that no form may have.
     """
-    properties = schema.get("properties")
-    if not is_object(properties):
+    properties = schema.get("properties") if is_object(schema) else None
+    if not is_object(schema) or not is_object(properties):
         raise BadFormError("found no `properties` in the form, expected an object")
     if len(properties) > MAX_FIELDS:
         raise BadFormError(f"found {len(properties)} fields, expected {MAX_FIELDS} or fewer")
     required = schema.get("required")
     names = required if is_list(required) else []
     return tuple(_field(name, raw, name in names) for name, raw in properties.items())
-
-
-def defaults(fields: tuple[Field, ...]) -> Json:
-    """What the form proposes itself.
-
-    Raises:
-        BadAnswerError: If a required field has no default.
-    """
-    missing = [field.name for field in fields if field.is_required and field.default is None]
-    if missing:
-        raise BadAnswerError(f"no default for {', '.join(missing)}")
-    return {field.name: field.default for field in fields if field.default is not None}
 
 
 def check(fields: tuple[Field, ...], content: Json) -> Json:
@@ -117,14 +109,14 @@ def expected(field: Field) -> str:
     limits = field.limits
     match field.kind:
         case "choice":
-            return f"one of {', '.join(field.choices)}"
+            return f"one of {_names(field)}"
         case "choices":
-            return f"some of {', '.join(field.choices)} (with commas)"
+            return f"some of {_names(field)} (with commas)"
         case "boolean":
             return "yes or no"
         case "integer" | "number":
             bounds = [
-                f"{words} {limits[key]:g}"
+                f"{words} {_shown(limits[key])}"
                 for key, words in (("minimum", "from"), ("maximum", "up to"))
                 if key in limits
             ]
@@ -143,8 +135,8 @@ def _field(name: str, raw: Any, is_required: bool) -> Field:
         raise BadFormError(f"found {type(raw).__name__} as field {name!r}, expected an object")
     kind, choices = _kind(name, raw)
     keys = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
-    limits: Json = {key: raw[key] for key in keys if isinstance(raw.get(key), int | float)}
-    if raw.get("format") in _FORMATS:
+    limits: Json = {key: raw[key] for key in keys if _is_number(raw.get(key))}
+    if isinstance(raw.get("format"), str) and raw["format"] in _FORMATS:
         limits["format"] = raw["format"]
     field = Field(
         name=name,
@@ -183,37 +175,49 @@ def _kind(name: str, raw: Json) -> tuple[Kind, dict[str, str]]:
 
 
 def _choices(raw: Json, key: str) -> dict[str, str]:
-    titled = raw.get(key)
+    """What may be chosen, as `oneOf`/`anyOf` or as `enum`; empty if it is no choice of texts."""
+    titled, values, names = raw.get(key), raw.get("enum"), raw.get("enumNames")
+    pairs: list[tuple[Any, Any]] = []
     if is_list(titled):
         pairs = [(each.get("const"), each.get("title")) for each in titled if is_object(each)]
-        return {const: title if isinstance(title, str) else "" for const, title in pairs if const}
-    values, names = raw.get("enum"), raw.get("enumNames")
-    if not is_list(values):
-        return {}
-    titles = names if is_list(names) and len(names) == len(values) else [""] * len(values)
-    return {str(value): str(title) for value, title in zip(values, titles, strict=True)}
+    elif is_list(values):
+        titles = names if is_list(names) and len(names) == len(values) else values
+        pairs = [(value, titles[number]) for number, value in enumerate(values)]
+    texts = [(value, title) for value, title in pairs if isinstance(value, str)]
+    return {value: title if isinstance(title, str) else value for value, title in texts}
 
 
 def _checked(field: Field, value: Any) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     match field.kind:
         case "boolean" if isinstance(value, bool):
             return value
-        case "integer" if is_number and float(value).is_integer() and _is_within(field, value):
+        case "integer" if _is_number(value) and value == int(value) and _is_within(field, value):
             return int(value)
-        case "number" if is_number and _is_within(field, value):
+        case "number" if _is_number(value) and _is_within(field, value):
             return value
         case "string" if isinstance(value, str) and _is_fitting(field, value):
             return value
-        case "choice" if value in field.choices:
+        case "choice" if _is_choice(field, value):
             return value
-        case "choices" if is_list(value) and all(each in field.choices for each in value):
-            least, most = field.limits.get("minItems", 0), field.limits.get("maxItems", MAX_FIELDS)
+        case "choices" if is_list(value) and all(_is_choice(field, each) for each in value):
+            least, most = field.limits.get("minItems", 0), field.limits.get("maxItems", len(value))
             if least <= len(value) <= most:
                 return value
         case _:
             pass
-    raise BadAnswerError(f"{field.name}: found {value!r}, expected {expected(field)}")
+    found = shorten(repr(value), _LONGEST)
+    raise BadAnswerError(f"{field.name}: found {found}, expected {expected(field)}")
+
+
+def _is_choice(field: Field, value: Any) -> bool:
+    return isinstance(value, str) and value in field.choices
+
+
+def _is_number(value: Any) -> bool:
+    """A number that JSON has: `true` is none, nor is what is not finite."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and isfinite(value))
 
 
 def _is_within(field: Field, value: float) -> bool:
@@ -230,9 +234,10 @@ def _is_fitting(field: Field, value: str) -> bool:
 
 def _number(field: Field, text: str) -> float:
     try:
-        return int(text) if field.kind == "integer" else float(text)
+        return int(text) if field.kind == "integer" or text.isdecimal() else float(text)
     except ValueError:
-        raise BadAnswerError(f"{field.name}: found {text!r}, expected {expected(field)}") from None
+        found = shorten(repr(text), _LONGEST)
+        raise BadAnswerError(f"{field.name}: found {found}, expected {expected(field)}") from None
 
 
 def _choice(field: Field, text: str) -> str:
@@ -246,6 +251,15 @@ def _choice(field: Field, text: str) -> str:
     if text.isascii() and text.isdigit() and 0 < int(text) <= len(field.choices):
         return list(field.choices)[int(text) - 1]
     return text
+
+
+def _names(field: Field) -> str:
+    names = [shorten(value, _LONGEST) for value in list(field.choices)[:_MOST_NAMES]]
+    return ", ".join(names if len(field.choices) <= _MOST_NAMES else [*names, "…"])
+
+
+def _shown(number: float) -> str:
+    return f"{number:g}" if isinstance(number, float) else shorten(str(number), _LONGEST)
 
 
 def _text(raw: Json, key: str) -> str:

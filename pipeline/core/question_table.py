@@ -16,39 +16,53 @@ from pipeline.core.session import wire
 
 PREFIX = "question:"
 SAMPLE = "sample:"
+
 Action: TypeAlias = Literal["accept", "decline", "cancel", "refused"]
+State: TypeAlias = Literal[
+    "waits",  # for its turn
+    "asked",  # a person has it
+    "sampling",  # the model has it
+    "over",  # nobody has it any more, and it is about to leave
+]
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an answer goes: back over `route` as the answer to `rpc_id`, or into a `call`."""
+    """Where an answer goes.
+
+    Back over `route`, as the answer to the server's own request `rpc_id`; or, without a route, to
+    the call or request `waiter`, as its input `key`.
+    """
 
     server: str
     route: Route | None = None
     rpc_id: jsonrpc.Id = None
-    call: str = ""
+    waiter: str = ""
     key: str = ""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """An open question: it `waits` for its turn, a person is `asked`, or the model answers it."""
+    """An open question."""
 
     id: str
     origin: Origin
     asked: QuestionAsked
-    state: Literal["waits", "asked", "sampling"] = "waits"
+    state: State = "waits"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a call gets: a `result`, or a `refusal` in words."""
+    """What a call or request gets: a `result`, or a `refusal` in words."""
 
-    call: str
+    waiter: str
     key: str
     result: Json | None
     refusal: str = ""
 
 
 class Questions(msgspec.Struct, frozen=True):
-    """The table. `answers` is what calls are to get now: whoever uses the table takes it out."""
+    """The table; `samples` counts what the model was asked for servers.
+
+    `answers` is what calls and requests are to get now: whoever uses the table takes it out.
+    """
 
     plan: Plan
     open: dict[str, Question] = {}
@@ -62,12 +76,10 @@ Move: TypeAlias = tuple[Questions, Outputs]
 
 
 def ask_next(table: Questions) -> Move:
-    """One question at a time: the oldest that waits, if no other is being asked."""
-    if any(question.state == "asked" for question in table.open.values()):
-        return table, ()
-    waiting = (question for question in table.open.values() if question.state == "waits")
-    question = next(waiting, None)
-    if question is None:
+    """Put the oldest question that waits to the person, if no other is being asked."""
+    questions = tuple(table.open.values())
+    question = next((each for each in questions if each.state == "waits"), None)
+    if question is None or any(each.state == "asked" for each in questions):
         return table, ()
     table = with_question(table, replace(question, state="asked"))
     timer = StartTimer(id=PREFIX + question.id, seconds=table.plan.question_timeout)
@@ -76,12 +88,9 @@ def ask_next(table: Questions) -> Move:
 
 def drop(table: Questions, question: Question, reason: str) -> Move:
     """Nobody waits for the answer: none is given."""
-    table, stops = _without(table, question)
-    closed = QuestionClosed(
-        question=question.id, server=question.origin.server, action="cancel", reason=reason
-    )
+    table, outputs = leave(table, question, "cancel", reason)
     table, more = ask_next(table)
-    return table, (closed, *stops, *more)
+    return table, (*outputs, *more)
 
 
 def close(
@@ -94,54 +103,54 @@ def close(
     reason: str = "",
 ) -> Move:
     """A question leaves the table with a `result`, or refused with a JSON-RPC `code`."""
-    origin = question.origin
-    closed = QuestionClosed(
-        question=question.id, server=origin.server, action=action, reason=reason
-    )
-    table, stops = _without(table, question)
+    table, outputs = leave(table, question, action, reason)
     if result is not None:
-        table, outputs = answer(table, origin, result)
+        table, given = answer(table, question.origin, result)
     else:
-        table, outputs = refuse(table, origin, code, reason)
+        table, given = refuse(table, question.origin, code, reason)
     table, more = ask_next(table)
-    return table, (closed, *stops, *outputs, *more)
-
-
-def _without(table: Questions, question: Question) -> Move:
-    left = {id_: other for id_, other in table.open.items() if id_ != question.id}
-    stops: Outputs = (StopTimer(id=PREFIX + question.id),)
-    match table.open.get(question.id, question).state:
-        case "asked":
-            stops = (*stops, StopAsking(question=question.id))
-        case "sampling":
-            stops = (*stops, CancelModel(call=SAMPLE + question.id))
-        case "waits":
-            pass
-    return replace(table, open=left), stops
+    return table, (*outputs, *given, *more)
 
 
 def answer(table: Questions, origin: Origin, result: Json) -> Move:
     """Give a result to whoever asked."""
-    if origin.call:
-        given = Answer(origin.call, origin.key, result)
+    if origin.route is None:
+        given = Answer(origin.waiter, origin.key, result)
         return replace(table, answers=(*table.answers, given)), ()
-    return table, _post(origin, jsonrpc.answer(origin.rpc_id, result))
+    message = jsonrpc.answer(origin.rpc_id, result)
+    return table, (wire.post(origin.route, _name(origin), message),)
 
 
 def refuse(table: Questions, origin: Origin, code: int, text: str) -> Move:
     """Refuse what was asked, in words."""
-    if origin.call:
-        given = Answer(origin.call, origin.key, None, text)
-        return replace(table, answers=(*table.answers, given)), ()
-    return table, _post(origin, jsonrpc.refusal(origin.rpc_id, code, text))
-
-
-def _post(origin: Origin, message: Json) -> Outputs:
     if origin.route is None:
-        return ()
-    return (wire.post(origin.route, f"answer:{origin.server}:{origin.rpc_id}", message),)
+        given = Answer(origin.waiter, origin.key, None, text)
+        return replace(table, answers=(*table.answers, given)), ()
+    message = jsonrpc.refusal(origin.rpc_id, code, text)
+    return table, (wire.post(origin.route, _name(origin), message),)
 
 
 def with_question(table: Questions, question: Question) -> Questions:
     """The table with this state of a question."""
     return replace(table, open={**table.open, question.id: question})
+
+
+def leave(table: Questions, question: Question, action: Action, reason: str) -> Move:
+    """A question leaves the table, and whoever has it is told."""
+    left = {id_: other for id_, other in table.open.items() if id_ != question.id}
+    closed = QuestionClosed(
+        question=question.id, server=question.origin.server, action=action, reason=reason
+    )
+    outputs: Outputs = (closed, StopTimer(id=PREFIX + question.id))
+    match question.state:
+        case "asked":
+            outputs = (*outputs, StopAsking(question=question.id))
+        case "sampling":
+            outputs = (*outputs, CancelModel(call=SAMPLE + question.id))
+        case "waits" | "over":
+            pass
+    return replace(table, open=left), outputs
+
+
+def _name(origin: Origin) -> str:
+    return f"answer:{origin.server}:{origin.rpc_id}"

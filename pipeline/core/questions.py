@@ -1,8 +1,8 @@
 """What servers want of us: a person's answer, the model's, or our roots. Each is answered once.
 
 Pure moves over the table of open questions, used by the agent stage. A question comes as a server's
-own request (until 2025-11-25) or as an input that a call needs (2026-07-28); it is answered where
-it came from. MCP: client/elicitation, client/sampling, client/roots.
+own request (until 2025-11-25) or as an input that a call or request needs (2026-07-28); it is
+answered where it came from. MCP: client/elicitation, client/sampling, client/roots.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from pipeline.core.events import (
     QuestionAnswered,
     QuestionAsked,
 )
-from pipeline.core.forms import BadAnswerError, BadFormError, check, defaults, read_form
+from pipeline.core.forms import BadAnswerError, BadFormError, check, read_form
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.question_table import (
     PREFIX,
@@ -34,22 +34,28 @@ from pipeline.core.question_table import (
     ask_next,
     close,
     drop,
+    leave,
     refuse,
     with_question,
 )
 from pipeline.core.sampling import BadSampleError, read_sample, sampled
-from pipeline.core.shapes import is_object
 
 _INVALID_PARAMS = -32602
 _REFUSED = -1  # client/sampling, "Error Handling": the user rejected it
-_BUSY = -32603
+_INTERNAL_ERROR = -32603
+_LONGEST_URL = 4096
 
 
 def ask(
     table: Questions, origin: Origin, method: str, params: Json, *, may_spend: bool = True
 ) -> Move:
-    """A server wants something. `may_spend` False: the run's budget is used up."""
+    """A server wants something. `may_spend` False: the run's budget is used up.
+
+    What is asked a second time while it is open is one question.
+    """
     plan = table.plan
+    if any(each.origin == origin for each in table.open.values()):
+        return table, ()
     match method:
         case "roots/list" if plan.roots:
             return answer(table, origin, {"roots": [_root(uri) for uri in plan.roots]})
@@ -58,16 +64,17 @@ def ask(
         case "sampling/createMessage" if plan.sampling != "never":
             return _sample(table, origin, params, may_spend=may_spend)
         case _:
-            text = f"this client offers no {method!r}"
+            text = f"this client offers no {shorten(method, 80)!r}"
             return refuse(table, origin, jsonrpc.METHOD_NOT_FOUND, text)
 
 
-def on_answered(table: Questions, item: QuestionAnswered) -> Move:
+def on_answered(table: Questions, item: QuestionAnswered, *, may_spend: bool = True) -> Move:
     """A person has answered."""
     question = table.open.get(item.question)
     if question is None or question.state != "asked":
         return table, ()
-    return _settle(table, question, item.action, item.content)
+    question = replace(question, state="over")
+    return _settle(table, question, item.action, item.content, may_spend=may_spend)
 
 
 def on_model(table: Questions, item: ModelFinished | ModelFailed) -> Move:
@@ -75,16 +82,17 @@ def on_model(table: Questions, item: ModelFinished | ModelFailed) -> Move:
     question = table.open.get(item.call.removeprefix(SAMPLE))
     if question is None or question.state != "sampling":
         return table, ()
+    question = replace(question, state="over")
     if isinstance(item, ModelFailed):
         reason = f"the model failed: {item.reason}"
-        return close(table, question, "refused", code=_BUSY, reason=reason)
+        return close(table, question, "refused", code=_INTERNAL_ERROR, reason=reason)
     return close(table, question, "accept", result=sampled(item))
 
 
 def on_timer(table: Questions, timer: str) -> Move:
     """Nobody answered in time."""
     question = table.open.get(timer.removeprefix(PREFIX))
-    if question is None:
+    if question is None or question.state != "asked":
         return table, ()
     reason = f"nobody answered within {table.plan.question_timeout:g} s (--question-timeout)"
     return _cancel(table, question, reason)
@@ -92,37 +100,46 @@ def on_timer(table: Questions, timer: str) -> Move:
 
 def on_lost(table: Questions, server: str, reason: str) -> Move:
     """A server is gone; what it asked over that connection needs no answer any more."""
-    outputs: Outputs = ()
-    for question in tuple(table.open.values()):
-        if question.origin.server == server and not question.origin.call:
-            table, more = drop(table, question, reason)
-            outputs = (*outputs, *more)
-    return table, outputs
+    return _drop_all(table, [each for each in _own(table) if each.origin.server == server], reason)
 
 
 def on_cancelled(table: Questions, server: str, rpc_id: jsonrpc.Id) -> Move:
     """A server needs no answer to its request any more."""
-    for question in table.open.values():
-        origin = question.origin
-        if not origin.call and origin.server == server and origin.rpc_id == rpc_id:
-            return drop(table, question, "the server took it back")
-    return table, ()
+    asked = (server, rpc_id)
+    found = [each for each in _own(table) if (each.origin.server, each.origin.rpc_id) == asked]
+    return _drop_all(table, found, "the server took it back")
 
 
-def on_call_ended(table: Questions, call: str) -> Move:
-    """A call is over: nobody waits for what it needed."""
+def on_ended(table: Questions, waiter: str) -> Move:
+    """A call or request is over: nobody waits for what it needed."""
+    found = [each for each in table.open.values() if each.origin.waiter == waiter]
+    return _drop_all(table, found, "what needed it has ended")
+
+
+def on_resumed(table: Questions) -> Move:
+    """Another process goes on: no server waits any more, but calls and requests of ours do.
+
+    The person, or the model, is asked again.
+    """
+    waiting = {
+        id_: replace(question, state="waits") if question.state == "asked" else question
+        for id_, question in table.open.items()
+    }
+    table = replace(table, open=waiting)
     outputs: Outputs = ()
-    for question in tuple(table.open.values()):
-        if question.origin.call == call:
-            table, more = drop(table, question, "the call has ended")
-            outputs = (*outputs, *more)
-    return table, outputs
+    for question in _own(table):
+        table, more = leave(table, question, "cancel", "the run was cut off")
+        outputs = (*outputs, *more)
+    sampling = (each for each in table.open.values() if each.state == "sampling")
+    outputs = (*outputs, *(_call_model(question) for question in sampling))
+    table, more = ask_next(table)
+    return table, (*outputs, *more)
 
 
 def cancel_all(table: Questions, reason: str) -> Move:
-    """The person does not want to be asked."""
+    """The person does not want to be asked; what calls and requests need ends with those."""
     outputs: Outputs = ()
-    for question in tuple(table.open.values()):
+    for question in _asked_last(_own(table)):
         table, more = _cancel(table, question, reason)
         outputs = (*outputs, *more)
     return table, outputs
@@ -130,97 +147,145 @@ def cancel_all(table: Questions, reason: str) -> Move:
 
 def is_waited_for(table: Questions, server: str) -> bool:
     """Does this server wait for an answer of ours? Then its own silence says nothing."""
-    return any(question.origin.server == server for question in table.open.values())
+    return any(question.origin.server == server for question in _own(table))
 
 
 def _elicit(table: Questions, origin: Origin, params: Json) -> Move:
+    # Without a mode it is a form: that is all there was until 2025-06-18.
     mode, message = params.get("mode", "form"), params.get("message")
     text = message if isinstance(message, str) else ""
-    if mode == "url" and isinstance(params.get("url"), str):
-        return _open(table, origin, form="url", message=text, url=params["url"])
-    schema = params.get("requestedSchema")
-    if mode != "form" or not is_object(schema):
-        found = f"found elicitation mode {shorten(str(mode), 40)!r}, expected form or url, complete"
-        return refuse(table, origin, _INVALID_PARAMS, found)
+    match mode:
+        case "url":
+            url = params.get("url")
+            if wrong := _wrong_with(url):
+                return refuse(table, origin, _INVALID_PARAMS, wrong)
+            return _open(table, origin, form="url", message=text, url=url)
+        case "form":
+            schema = params.get("requestedSchema")
+            try:
+                read_form(schema)
+            except BadFormError as exc:
+                return refuse(table, origin, _INVALID_PARAMS, str(exc))
+            return _open(table, origin, form="form", message=text, schema=schema)
+        case _:
+            found = f"found the elicitation mode {shorten(str(mode), 40)!r}, expected form or url"
+            return refuse(table, origin, _INVALID_PARAMS, found)
+
+
+def _wrong_with(url: Any) -> str:
+    """What is wrong with an address that a person is to visit; nothing if it is one of the web."""
+    if not isinstance(url, str) or len(url) > _LONGEST_URL or not url.isprintable():
+        return f"found no readable text of {_LONGEST_URL} characters or fewer as `url`"
     try:
-        read_form(schema)
-    except BadFormError as exc:
-        return refuse(table, origin, _INVALID_PARAMS, str(exc))
-    return _open(table, origin, form="form", message=text, schema=schema)
+        parts = urlsplit(url)
+        is_fitting = parts.scheme in ("https", "http") and bool(parts.hostname)
+    except ValueError:
+        is_fitting = False
+    return "" if is_fitting else f"found {shorten(url, 80)!r} as `url`, expected https://…"
 
 
 def _sample(table: Questions, origin: Origin, params: Json, *, may_spend: bool) -> Move:
-    plan = table.plan
-    if plan.model == "direct":
+    if table.plan.model == "direct":
         return refuse(table, origin, _REFUSED, "this client has no model at hand")
-    if table.samples >= plan.max_samples or not may_spend:
-        what = "its budget" if not may_spend else f"{plan.max_samples} such requests"
-        return refuse(table, origin, _REFUSED, f"this client's limit is reached: {what}")
+    if limit := _limit(table, may_spend=may_spend):
+        return refuse(table, origin, _REFUSED, limit)
     try:
         sample = read_sample(params)
     except BadSampleError as exc:
         return refuse(table, origin, _INVALID_PARAMS, str(exc))
-    table = replace(table, samples=table.samples + 1)
     return _open(table, origin, form="sample", message=sample.summary, detail=params)
 
 
-def _settle(
-    table: Questions,
-    question: Question,
-    action: Action,
-    content: Json,
-) -> Move:
-    """A person, or the run's policy, has decided."""
-    asked = question.asked
-    if asked.form == "sample":
-        if action != "accept":
-            reason = "the user rejected the sampling request"
-            return close(table, question, action, code=_REFUSED, reason=reason)
-        sample = read_sample(asked.detail)
-        table = with_question(table, replace(question, state="sampling"))
-        command = CallModel(
-            call=SAMPLE + question.id,
-            messages=sample.messages,
-            system=sample.system,
-            max_tokens=sample.max_tokens,
-        )
-        table, more = ask_next(table)
-        return table, (StopTimer(id=PREFIX + question.id), command, *more)
-    if action != "accept" or asked.form == "url":
-        return close(table, question, action, result={"action": action})
-    fields = read_form(asked.schema)
-    try:
-        whole = check(fields, content) if content else check(fields, defaults(fields))
-    except BadAnswerError as exc:
-        refused: Json = {"action": "decline"}
-        return close(table, question, "decline", result=refused, reason=str(exc))
-    return close(table, question, "accept", result={"action": "accept", "content": whole})
-
-
-def _root(uri: str) -> Json:
-    name = unquote(urlsplit(uri).path).rstrip("/").rpartition("/")[2]
-    return {"uri": uri, "name": name or uri}
+def _limit(table: Questions, *, may_spend: bool) -> str:
+    """Which limit of the run keeps the model from being asked; nothing if none does."""
+    if not may_spend:
+        return "this client's budget is used up"
+    most = table.plan.max_samples
+    return f"this client's limit is {most} such requests" if table.samples >= most else ""
 
 
 def _open(table: Questions, origin: Origin, **what: Any) -> Move:
     if len(table.open) >= table.plan.max_questions:
         text = f"{len(table.open)} questions are open already, and that is the limit"
-        return refuse(table, origin, _BUSY, text)
+        return refuse(table, origin, _INTERNAL_ERROR, text)
     id_ = f"q{table.numbers + 1}"
     asked = QuestionAsked(question=id_, server=origin.server, **what)
     question = Question(id_, origin, asked)
-    table = replace(table, numbers=table.numbers + 1, open={**table.open, id_: question})
+    table = with_question(replace(table, numbers=table.numbers + 1), question)
     policy = table.plan.sampling if asked.form == "sample" else table.plan.elicitation
     if policy == "ask":
         table, outputs = ask_next(table)
         return table, (asked, *outputs)
-    action = "accept" if policy == "always" or asked.form == "form" else "decline"
-    question = replace(question, state="asked")
-    table, outputs = _settle(table, question, action, {})
+    # Nobody has it: what was said beforehand decides. No address is visited unseen.
+    action = "decline" if asked.form == "url" else "accept"
+    table, outputs = _settle(table, replace(question, state="over"), action, {})
     return table, (asked, *outputs)
+
+
+def _settle(
+    table: Questions, question: Question, action: Action, content: Json, *, may_spend: bool = True
+) -> Move:
+    """A person, or the run's policy, has decided."""
+    asked = question.asked
+    if asked.form == "sample":
+        return _sample_or_not(table, question, action, may_spend=may_spend)
+    if action != "accept" or asked.form == "url":
+        return close(table, question, action, result={"action": action})
+    try:
+        whole = check(read_form(asked.schema), content)
+    except BadAnswerError as exc:
+        return close(table, question, "decline", result={"action": "decline"}, reason=str(exc))
+    return close(table, question, "accept", result={"action": "accept", "content": whole})
+
+
+def _sample_or_not(
+    table: Questions, question: Question, action: Action, *, may_spend: bool
+) -> Move:
+    if action != "accept":
+        reason = "the user rejected the sampling request"
+        return close(table, question, action, code=_REFUSED, reason=reason)
+    if limit := _limit(table, may_spend=may_spend):
+        return close(table, question, "refused", code=_REFUSED, reason=limit)
+    question = replace(question, state="sampling")
+    table = with_question(replace(table, samples=table.samples + 1), question)
+    table, more = ask_next(table)
+    return table, (StopTimer(id=PREFIX + question.id), _call_model(question), *more)
+
+
+def _call_model(question: Question) -> CallModel:
+    sample = read_sample(question.asked.detail)
+    return CallModel(
+        call=SAMPLE + question.id,
+        messages=sample.messages,
+        system=sample.system,
+        max_tokens=sample.max_tokens,
+    )
 
 
 def _cancel(table: Questions, question: Question, reason: str) -> Move:
     if question.asked.form == "sample":
         return close(table, question, "cancel", code=_REFUSED, reason=reason)
     return close(table, question, "cancel", result={"action": "cancel"}, reason=reason)
+
+
+def _drop_all(table: Questions, questions: list[Question], reason: str) -> Move:
+    outputs: Outputs = ()
+    for question in _asked_last(questions):
+        table, more = drop(table, question, reason)
+        outputs = (*outputs, *more)
+    return table, outputs
+
+
+def _asked_last(questions: list[Question]) -> list[Question]:
+    """So that none of them gets its turn when another one leaves."""
+    return sorted(questions, key=lambda each: each.state == "asked")
+
+
+def _own(table: Questions) -> list[Question]:
+    """What servers asked by themselves, over a connection."""
+    return [each for each in table.open.values() if each.origin.route is not None]
+
+
+def _root(uri: str) -> Json:
+    name = unquote(urlsplit(uri).path).rstrip("/").rpartition("/")[2]
+    return {"uri": uri, "name": name or uri}

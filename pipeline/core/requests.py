@@ -1,90 +1,63 @@
 """A person's own requests to servers: resources, prompts, completion. Each ends exactly once.
 
 Pure moves over a table, used by the agent stage. Lists are read to their last page (MCP:
-server/utilities, "Pagination"); what may be kept (`ttlMs`, 2026-07-28) is not asked for twice.
+server/utilities, "Pagination"); what may be kept (`ttlMs`, 2026-07-28) is not asked for twice. All
+of it only reads, or says the same twice: what is lost is sent again.
 """
 
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
 
-import msgspec
 from msgspec.structs import replace
 
-from pipeline.core import jsonrpc
-from pipeline.core.commands import Cut, Passing, StartTimer, StopTimer
+from pipeline.core.cancelling import cancel
 from pipeline.core.events import (
-    CallOutcome,
     CallRejected,
     Json,
     PostAnswered,
     ReplyReceived,
-    RequestEnded,
     RequestLost,
     RequestStarted,
     RequestSubmitted,
-    Route,
+    SessionReady,
     StreamLost,
 )
-from pipeline.core.plan import Plan
+from pipeline.core.inputs import RoundError, next_round, visits, with_input
+from pipeline.core.request_lists import from_the_first_page, on_list_error, on_page
+from pipeline.core.request_table import (
+    CACHE,
+    LISTS,
+    PREFIX,
+    Move,
+    Outputs,
+    Request,
+    Requests,
+    ask_for,
+    deadline,
+    end,
+    ended,
+    fail,
+    forget,
+    key_of,
+    patience,
+    post,
+    request_of,
+    requests_of,
+    succeed,
+    unanswered,
+    with_request,
+)
+from pipeline.core.request_targets import SUBSCRIBE, is_offered, servers_for
 from pipeline.core.session import wire
 from pipeline.core.session.state import is_accepted
-from pipeline.core.shapes import is_list, is_object
+from pipeline.core.shapes import is_object
 
-PREFIX = "request:"
-CACHE = "cache:"
-LISTS = {
-    "resources/list": "resources",
-    "resources/templates/list": "resourceTemplates",
-    "prompts/list": "prompts",
-}
-_CAPABILITIES = {
-    "resources": "resources",
-    "prompts": "prompts",
-    "completion": "completions",
-    "logging": "logging",
-}
-_MOST_KEPT = 64
-_LONGEST_KEPT = 86_400.0  # seconds
-_SLACK = 10.0
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One request to one server, for which `messages` were sent and `losses` of them lost."""
-
-    id: str
-    server: str
-    method: str
-    params: Json
-    is_posted: bool = False
-    messages: int = 0
-    losses: int = 0
-    items: tuple[Json, ...] = ()
-    cursors: tuple[str, ...] = ()
-    cursor: str | None = None
-
-    @property
-    def wire_id(self) -> str:
-        """The id of its latest message."""
-        return f"{PREFIX}{self.id}~{self.messages}"
-
-
-class Requests(msgspec.Struct, frozen=True):
-    """The table; `offers` are the capabilities of the servers that are ready, as they said them."""
-
-    plan: Plan
-    open: dict[str, Request] = {}
-    routes: dict[str, Route] = {}
-    offers: dict[str, Json] = {}
-    kept: dict[str, tuple[str, Json]] = {}
-    numbers: int = 0
-
-
-Outputs: TypeAlias = tuple[Passing, ...]
-Move: TypeAlias = tuple[Requests, Outputs]
+_WITH_ROUNDS = ("prompts/get", "resources/read")
+_WITHOUT_COMPLETIONS = "2024-11-05"
 
 
 def start(table: Requests, wish: RequestSubmitted) -> Move:
     """Begin what a person asked for, at each server that it is for."""
-    servers = _servers(table, wish)
+    servers = servers_for(table, wish)
     if isinstance(servers, str):
         return table, (CallRejected(tool=wish.method, reason=servers),)
     outputs: Outputs = ()
@@ -92,12 +65,7 @@ def start(table: Requests, wish: RequestSubmitted) -> Move:
         id_ = f"r{table.numbers + 1}"
         table = replace(table, numbers=table.numbers + 1)
         started = RequestStarted(request=id_, server=server, method=wish.method, params=wish.params)
-        request = Request(id_, server, wish.method, wish.params)
-        kept = table.kept.get(_key(request))
-        if kept is not None:
-            outputs = (*outputs, started, _ended(request, "answered", result=kept[1]))
-            continue
-        table, more = _post(table, request)
+        table, more = _begin(table, Request(id_, server, wish.method, wish.params))
         outputs = (*outputs, started, *more)
     return table, outputs
 
@@ -107,68 +75,104 @@ def on_offers(table: Requests, server: str, capabilities: Json) -> Requests:
     return replace(table, offers={**table.offers, server: capabilities})
 
 
-def on_session_ready(table: Requests, route: Route) -> Move:
+def on_session_ready(table: Requests, ready: SessionReady) -> Move:
     """A server may be used (again): what waited for it goes out."""
-    table = replace(table, routes={**table.routes, route.server: route})
+    server = ready.server
+    lost = {name: why for name, why in table.lost.items() if name != server}
+    table = replace(table, routes={**table.routes, server: ready.route}, lost=lost)
+    if ready.protocol == _WITHOUT_COMPLETIONS:
+        # That revision has them, but no capability that says so.
+        offered: Json = {"completions": {}, **table.offers.get(server, {})}
+        table = replace(table, offers={**table.offers, server: offered})
     outputs: Outputs = ()
-    for request in _of(table, route.server):
-        if not request.is_posted:
-            table, more = _post(table, request)
+    for request in requests_of(table, server):
+        if request.state == "waiting":
+            table, more = post(table, request)
             outputs = (*outputs, *more)
     return table, outputs
 
 
 def on_stream_lost(table: Requests, lost: StreamLost) -> Move:
     """All that was posted is lost with its connection, and asked again with the next one."""
-    routes = {name: route for name, route in table.routes.items() if name != lost.server}
-    table = forget(replace(table, routes=routes), lost.server)
+    is_final = lost.retry_in is None
+    table = _without_route(table, lost.server)
+    if is_final:
+        table = replace(table, lost={**table.lost, lost.server: lost.reason})
     outputs: Outputs = ()
-    for request in _of(table, lost.server):
-        table, more = _after_loss(table, request, lost.reason, is_final=lost.retry_in is None)
+    for request in requests_of(table, lost.server):
+        if is_final:
+            why = ended(request, unanswered(request), reason=lost.reason)
+            table, more = end(table, request, why)
+        elif request.state == "posted":
+            table, more = _after_loss(table, request, lost.reason)
+        else:
+            continue
         outputs = (*outputs, *more)
     return table, outputs
 
 
 def on_lost(table: Requests, lost: RequestLost) -> Move:
-    """No answer will come to one message."""
-    request = _request_of(table, lost.id)
-    if request is None or request.server != lost.server:
+    """No answer will come to one message; over this connection or the next it goes out again."""
+    request = request_of(table, lost.server, lost.id)
+    if request is None:
         return table, ()
-    table, outputs = _after_loss(table, request, lost.reason, is_final=False)
-    if lost.is_sent and request.id in table.open:
-        table, more = _post(table, table.open[request.id])
-        outputs = (*outputs, *more)
-    return table, outputs
+    if not lost.is_sent:
+        table = _without_route(table, lost.server)
+    table, outputs = _after_loss(table, request, lost.reason)
+    if request.id not in table.open or not lost.is_sent:
+        return table, outputs
+    table, more = post(table, table.open[request.id])
+    return table, (*outputs, *more)
 
 
 def on_posted(table: Requests, posted: PostAnswered) -> Move:
     """The server took the message, or did not; over HTTP the session reads what it answered."""
-    request = _request_of(table, posted.id)
-    if request is None or is_accepted(posted.status):
+    request = request_of(table, posted.server, posted.id)
+    route = table.routes.get(posted.server)
+    is_read = route is not None and route.dialect == "http"
+    if request is None or is_read or is_accepted(posted.status):
         return table, ()
-    route = table.routes.get(request.server)
-    if route is not None and route.dialect == "http":
-        return table, ()
-    is_sent = posted.status is None and posted.is_sent
-    reason = posted.reason if posted.status is None else f"HTTP {posted.status}"
-    return _end(table, request, _ended(request, _outcome(is_sent=is_sent), reason=reason))
+    if posted.status is not None:
+        return fail(table, request, f"the server answered HTTP {posted.status}")
+    outcome = "unknown" if posted.is_sent else "not_sent"
+    return end(table, request, ended(request, outcome, reason=posted.reason))
 
 
-def on_reply(table: Requests, reply: ReplyReceived) -> Move | None:
-    """The answer to a request; None if it is to none of these."""
-    request = _request_of(table, reply.id or "")
-    if request is None or request.server != reply.server:
-        return None
+def is_ours(id_: str | None) -> bool:
+    """Is a message with this id one of a request?"""
+    return id_ is not None and id_.startswith(PREFIX)
+
+
+def on_reply(table: Requests, reply: ReplyReceived) -> Move:
+    """The answer to a request; one that comes too late is passed over."""
+    request = request_of(table, reply.server, reply.id)
+    if request is None:
+        return table, ()
     if reply.result is None:
-        return _end(table, request, _ended(request, "answered", error=reply.error))
-    match reply.result.get("resultType", "complete"):
-        case "complete":
-            return _on_result(table, request, reply.result)
-        case kind:
-            words = (
-                f"the server answered with {kind!r}, which is not supported for {request.method}"
-            )
-            return _end(table, request, _ended(request, "answered", error=words))
+        return _on_error(table, request, reply)
+    kind = reply.result.get("resultType") or "complete"
+    if kind == "input_required" and request.method in _WITH_ROUNDS:
+        requests, state = reply.result.get("inputRequests"), reply.result.get("requestState")
+        return _ask(table, request, requests, state)
+    if kind != "complete":
+        words = f"the result is of type {kind!r}, which {request.method} may not have"
+        return fail(table, request, words)
+    if request.method in LISTS:
+        return on_page(table, request, reply.result)
+    return succeed(table, request, reply.result)
+
+
+def on_input(table: Requests, id_: str, key: str, result: Json | None, refusal: str = "") -> Move:
+    """What a server wanted is there (`result`), or it does not get it (`refusal` says why)."""
+    request = table.open.get(id_)
+    if request is None or request.state != "asking":
+        return table, ()
+    try:
+        given = with_input(request.round, key, result, refusal)
+    except RoundError as exc:
+        return fail(table, request, str(exc))
+    request = replace(request, round=given)
+    return (with_request(table, request), ()) if given.is_open else post(table, request)
 
 
 def on_timer(table: Requests, timer: str) -> Move:
@@ -180,7 +184,27 @@ def on_timer(table: Requests, timer: str) -> Move:
     request = table.open.get(timer.removeprefix(PREFIX))
     if request is None:
         return table, ()
-    return _abandon(table, request, f"no answer for {_patience(table, request):g} s")
+    seconds = f"{patience(table, request):g} s (--call-timeout)"
+    if request.state == "waiting":
+        return _abandon(table, request, f"{request.server!r} was not connected after {seconds}")
+    return _abandon(table, request, f"no answer for {seconds}")
+
+
+def on_resumed(table: Requests, servers: Sequence[str]) -> Move:
+    """All connections and timers of before are gone; `servers` are those that come back."""
+    table = replace(table, routes={}, offers={}, lost={}, kept={})
+    outputs: Outputs = ()
+    for request in tuple(table.open.values()):
+        if request.server not in servers:
+            reason = f"{request.server!r} is not part of the resumed run"
+            table, more = end(table, request, ended(request, unanswered(request), reason=reason))
+        elif request.state == "asking":
+            continue  # the time is that of the questions
+        else:
+            waiting = from_the_first_page(replace(request, state="waiting"))
+            table, more = with_request(table, waiting), (deadline(table, waiting),)
+        outputs = (*outputs, *more)
+    return table, outputs
 
 
 def cancel_all(table: Requests, reason: str) -> Move:
@@ -192,149 +216,62 @@ def cancel_all(table: Requests, reason: str) -> Move:
     return table, outputs
 
 
-def forget(table: Requests, server: str) -> Requests:
-    """A server's kept answers may be out of date."""
-    prefix = f"{server}\n"
-    kept = {key: value for key, value in table.kept.items() if not key.startswith(prefix)}
-    return table if len(kept) == len(table.kept) else replace(table, kept=kept)
-
-
-def _servers(table: Requests, wish: RequestSubmitted) -> tuple[str, ...] | str:
-    """Who is asked; words if nobody can be."""
-    wanted = _CAPABILITIES.get(wish.method.partition("/")[0])
-    if wish.server:
-        is_known = any(server.name == wish.server for server in table.plan.servers)
-        return (wish.server,) if is_known else f"no server is named {wish.server!r}"
-    able = tuple(
-        name for name in table.routes if wanted is None or wanted in table.offers.get(name, {})
-    )
-    if not able:
-        return f"no server that is ready offers {wanted or wish.method}"
-    if len(able) > 1 and wish.method not in LISTS:
-        return f"several servers offer {wanted or wish.method}; name one of {', '.join(able)}"
-    return able
-
-
-def _post(table: Requests, request: Request) -> Move:
+def _begin(table: Requests, request: Request) -> Move:
+    kept = table.kept.get(key_of(request))
+    if kept is not None:
+        return table, (ended(request, "answered", result=kept[1]),)
     route = table.routes.get(request.server)
-    is_out = route is not None and route.dialect != "seed"
-    if is_out:
-        request = replace(request, is_posted=True, messages=request.messages + 1)
-    table = replace(table, open={**table.open, request.id: request})
-    timer = StartTimer(id=PREFIX + request.id, seconds=_patience(table, request))
     if route is None:
-        return table, (timer,)
-    if not is_out:
-        words = f"{request.server!r} speaks a dialect that has tools only"
-        return _end(table, request, _ended(request, "not_sent", reason=words))
-    cursor: Json = {} if request.cursor is None else {"cursor": request.cursor}
-    message = jsonrpc.request(request.wire_id, request.method, {**request.params, **cursor})
-    seconds = _patience(table, request) + _SLACK
-    return table, (timer, wire.post(route, request.wire_id, message, seconds=seconds))
+        return post(table, request)
+    if request.method in LISTS and not is_offered(table, request.server, request.method):
+        none: Json = {LISTS[request.method]: []}
+        reason = "the server does not offer any"
+        return table, (ended(request, "answered", result=none, reason=reason),)
+    if request.method in SUBSCRIBE and wire.is_modern(route):
+        # There it is a part of the one subscription that the session has.
+        return table, (ended(request, "answered", result={}),)
+    return post(table, request)
 
 
-def _on_result(table: Requests, request: Request, result: Json) -> Move:
-    key = LISTS.get(request.method)
-    if key is None:
-        return _end(table, request, _ended(request, "answered", result=result), result)
-    page, cursor = result.get(key), result.get("nextCursor")
-    if not is_list(page):
-        words = f"found {type(page).__name__} as {key!r}, expected a list"
-        return _end(table, request, _ended(request, "answered", error=words))
-    items = (*request.items, *(item for item in page if is_object(item)))
-    request = replace(request, items=items)
-    is_more = isinstance(cursor, str) and cursor not in request.cursors
-    plan = table.plan
-    if is_more and len(request.cursors) + 1 < plan.max_pages and len(items) < plan.max_tools:
-        cursors = (*request.cursors, str(cursor))
-        return _post(table, replace(request, cursor=str(cursor), cursors=cursors))
-    whole: Json = {**result, key: list(items[: plan.max_tools])}
-    return _end(table, request, _ended(request, "answered", result=whole), whole)
+def _on_error(table: Requests, request: Request, reply: ReplyReceived) -> Move:
+    if request.method in LISTS:
+        return on_list_error(table, request, reply)
+    wanted = None if table.plan.elicitation == "never" else visits(reply.code, reply.data)
+    if wanted is not None:
+        return _ask(table, request, wanted, None, is_visit=True)
+    return fail(table, request, reply.error)
 
 
-def _after_loss(table: Requests, request: Request, reason: str, *, is_final: bool) -> Move:
-    """What only reads may be asked again; everything here only reads, or says the same twice."""
+def _ask(
+    table: Requests, request: Request, requests: object, state: object, *, is_visit: bool = False
+) -> Move:
+    try:
+        wanted = next_round(request.round, requests, state, table.plan.max_rounds)
+    except RoundError as exc:
+        return fail(table, request, str(exc))
+    request = replace(request, round=replace(wanted, is_visit=is_visit))
+    if is_object(requests) and wanted.inputs:
+        return ask_for(table, request, requests)
+    return post(table, request)
+
+
+def _after_loss(table: Requests, request: Request, reason: str) -> Move:
     losses = request.losses + 1
-    if is_final or losses >= table.plan.max_call_sends:
-        outcome = _outcome(is_sent=request.messages > 0)
-        return _end(table, request, _ended(request, outcome, reason=reason))
-    request = replace(request, is_posted=False, losses=losses)
-    return replace(table, open={**table.open, request.id: request}), ()
+    if losses >= table.plan.max_call_sends:
+        return end(table, request, ended(request, unanswered(request), reason=reason))
+    waiting = from_the_first_page(replace(request, state="waiting", losses=losses))
+    return with_request(table, waiting), ()
 
 
 def _abandon(table: Requests, request: Request, reason: str) -> Move:
     route = table.routes.get(request.server)
-    outcome = _outcome(is_sent=request.messages > 0)
-    table, outputs = _end(table, request, _ended(request, outcome, reason=reason))
-    if route is None or not request.is_posted:
+    table, outputs = end(table, request, ended(request, unanswered(request), reason=reason))
+    if route is None or request.state != "posted":
         return table, outputs
-    cut = (Cut(server=route.server, id=request.wire_id),) if route.dialect == "http" else ()
-    if cut and wire.is_modern(route):
-        return table, (*outputs, *cut)
-    params: Json = {"requestId": request.wire_id, "reason": reason}
-    message = jsonrpc.notification("notifications/cancelled", params)
-    return table, (*outputs, wire.post(route, f"cancel:{request.id}", message), *cut)
+    return table, (*outputs, *cancel(route, f"cancel:{request.id}", request.wire_id, reason))
 
 
-def _end(table: Requests, request: Request, ended: RequestEnded, keep: Json | None = None) -> Move:
-    left = {id_: other for id_, other in table.open.items() if id_ != request.id}
-    table = replace(table, open=left)
-    stop = StopTimer(id=PREFIX + request.id)
-    seconds = 0.0 if keep is None else _freshness(keep)
-    if keep is None or not seconds or len(table.kept) >= _MOST_KEPT:
-        return table, (ended, stop)
-    kept = {**table.kept, _key(request): (request.id, keep)}
-    timer = StartTimer(id=CACHE + request.id, seconds=seconds)
-    return replace(table, kept=kept), (ended, stop, timer)
-
-
-def _ended(
-    request: Request,
-    outcome: CallOutcome,
-    *,
-    result: Json | None = None,
-    error: str = "",
-    reason: str = "",
-) -> RequestEnded:
-    return RequestEnded(
-        request=request.id,
-        server=request.server,
-        method=request.method,
-        outcome=outcome,
-        result=result,
-        error=error,
-        reason=reason,
-    )
-
-
-def _outcome(*, is_sent: bool) -> Literal["unknown", "not_sent"]:
-    return "unknown" if is_sent else "not_sent"
-
-
-def _patience(table: Requests, request: Request) -> float:
-    own = table.plan.call_timeout_of(request.server)
-    return table.plan.call_timeout if own is None else own
-
-
-def _freshness(result: Json) -> float:
-    """Seconds that an answer may be kept (2026-07-28, server/utilities, "Caching")."""
-    ttl = result.get("ttlMs")
-    if not isinstance(ttl, int | float) or isinstance(ttl, bool) or ttl <= 0:
-        return 0.0
-    return min(_LONGEST_KEPT, ttl / 1000)
-
-
-def _key(request: Request) -> str:
-    params = msgspec.json.encode(request.params, order="sorted").decode()
-    return f"{request.server}\n{request.method}\n{params}"
-
-
-def _of(table: Requests, server: str) -> list[Request]:
-    return [request for request in table.open.values() if request.server == server]
-
-
-def _request_of(table: Requests, wire_id: str) -> Request | None:
-    if not wire_id.startswith(PREFIX):
-        return None
-    request = table.open.get(wire_id.removeprefix(PREFIX).partition("~")[0])
-    return request if request is not None and request.wire_id == wire_id else None
+def _without_route(table: Requests, server: str) -> Requests:
+    routes = {name: route for name, route in table.routes.items() if name != server}
+    offers = {name: each for name, each in table.offers.items() if name != server}
+    return forget(replace(table, routes=routes, offers=offers), server)

@@ -12,8 +12,8 @@ from pipeline.core.jsonrpc import shorten
 from pipeline.core.shapes import is_list, is_object
 
 MOST_TOKENS = 8192
-_SUMMARY = 200
-_KINDS = ("text", "image", "audio")
+_SUMMARY, _SHORT = 200, 40
+_KINDS = ("text", "image")
 _STOPS = {"end_turn": "endTurn", "max_tokens": "maxTokens", "stop_sequence": "stopSequence"}
 
 
@@ -31,7 +31,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def read_sample(params: Json) -> Sample:
-    """Read the parameters of `sampling/createMessage`.
+    """Read the parameters of `sampling/createMessage`. Hints which model to use are passed over.
 
     Raises:
         BadSampleError: If there is no message, one that is not understood, or tools.
@@ -53,12 +53,12 @@ def read_sample(params: Json) -> Sample:
     system, most = params.get("systemPrompt"), params.get("maxTokens")
     if not isinstance(most, int) or isinstance(most, bool) or most <= 0:
         most = MOST_TOKENS
-    last: Json = said.messages[-1]["content"][-1] if said.messages else {}
+    last: Json = said.messages[-1]["content"][-1]
     return Sample(
         messages=said.messages,
         system=system if isinstance(system, str) else "",
         max_tokens=min(MOST_TOKENS, most),
-        summary=shorten(str(last.get("text", "(no text)")), _SUMMARY),
+        summary=shorten(str(last.get("text", "(an image)")), _SUMMARY),
     )
 
 
@@ -72,10 +72,13 @@ def sampled(turn: ModelFinished) -> Json:
 
 def _blocks(content: object) -> list[Json]:
     items = content if is_list(content) else [content]
+    if not items:
+        raise BadSampleError("found a message with nothing in it, expected text or an image")
     blocks: list[Json] = []
     for item in items:
         if not is_object(item) or item.get("type") not in _KINDS:
             found = item.get("type") if is_object(item) else type(item).__name__
-            raise BadSampleError(f"found content of type {found!r}, expected text, image or audio")
+            found = shorten(str(found), _SHORT)
+            raise BadSampleError(f"found content of type {found!r}, expected text or image")
         blocks.append(to_block(item))
     return blocks

@@ -4,19 +4,19 @@ Two requests mean the same if they are equal as JSON: the order of keys does not
 `2.0`, but `1` is not `true`. A meaning is a JSON object; whoever asks decides what belongs in it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from pipeline.core.difference import NOTHING, differences
 from pipeline.core.events import Json
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.shapes import is_list, is_object
 
 T = TypeVar("T")
 
-_NOTHING = object()
 _SHOWN = 5  # differences in one report
 _LINE = 300  # characters of a request in a report
 _VALUE = 80
@@ -83,7 +83,7 @@ class Shelf(Generic[T]):
         if not self._slots:
             return Miss(asked=self._words(asked), note=note)
         closest = min((slot.meaning for slot in self._slots.values()), key=self._distance(asked))
-        found = list(differences(asked, closest))
+        found = [_words(*place) for place in differences(asked, closest)]
         more = [f"and {len(found) - _SHOWN} more places"] if len(found) > _SHOWN else []
         return Miss(
             asked=self._words(asked),
@@ -108,24 +108,6 @@ class Shelf(Generic[T]):
         return distance
 
 
-def differences(asked: Any, recorded: Any, path: str = "") -> Iterator[str]:
-    """Where two JSON values differ, in words, one for each place."""
-    if is_object(asked) and is_object(recorded):
-        for key in dict.fromkeys((*asked, *recorded)):
-            inner = f"{path}.{key}" if path else key
-            yield from differences(asked.get(key, _NOTHING), recorded.get(key, _NOTHING), inner)
-    elif is_list(asked) and is_list(recorded):
-        for index in range(max(len(asked), len(recorded))):
-            one = asked[index] if index < len(asked) else _NOTHING
-            other = recorded[index] if index < len(recorded) else _NOTHING
-            yield from differences(one, other, f"{path}[{index}]")
-    elif isinstance(asked, str) and isinstance(recorded, str):
-        if asked != recorded:
-            yield _of_texts(asked, recorded, path)
-    elif _NOTHING in (asked, recorded) or _key(asked) != _key(recorded):
-        yield f"{path}: asked {_shown(asked)}, recorded {_shown(recorded)}"
-
-
 def compact(value: Any) -> str:
     """JSON on one line, not too long to read."""
     return shorten(msgspec.json.encode(value).decode(), _LINE)
@@ -140,7 +122,14 @@ class _Slot(Generic[T]):
         self.given = 0
 
 
-def _of_texts(asked: str, recorded: str, path: str) -> str:
+def _words(path: str, asked: Any, recorded: Any) -> str:
+    if isinstance(asked, str) and isinstance(recorded, str):
+        return _of_texts(path, asked, recorded)
+    return f"{path}: asked {_shown(asked)}, recorded {_shown(recorded)}"
+
+
+def _of_texts(path: str, asked: str, recorded: str) -> str:
+    """Two texts from where they part."""
     pairs = enumerate(zip(asked, recorded, strict=False))
     at = next((i for i, (a, b) in pairs if a != b), min(len(asked), len(recorded)))
     start = max(0, at - _BEFORE)
@@ -151,7 +140,7 @@ def _of_texts(asked: str, recorded: str, path: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is _NOTHING else shorten(_text(value), _VALUE)
+    return "nothing" if value is NOTHING else shorten(_text(value), _VALUE)
 
 
 def _text(value: Any) -> str:

@@ -10,18 +10,28 @@ import pytest
 from config.options import MailboxOptions
 from pipeline.core.codec import Entry
 from pipeline.core.commands import (
+    Ask,
     CallModel,
     CancelModel,
     Close,
     Command,
+    Cut,
+    Get,
     Open,
     Post,
     ReadPrompt,
     Reconnect,
     StartTimer,
+    StopAsking,
     StopTimer,
 )
-from pipeline.core.events import AnswerDelta, Input, InputEnded, PromptSubmitted
+from pipeline.core.events import (
+    AnswerDelta,
+    Input,
+    InputEnded,
+    PromptSubmitted,
+    QuestionAnswered,
+)
 from pipeline.mailbox import Mailbox
 from pipeline.shell.effects import Effects
 
@@ -62,11 +72,27 @@ class Asked:
     async def read(self) -> Input:
         return PromptSubmitted(text="hi")
 
+    async def ask(self, question: str) -> QuestionAnswered:
+        return QuestionAnswered(question=question, action="accept")
+
 
 class Never:
+    """A person who does not answer; `asking` is what is on the screen."""
+
+    def __init__(self) -> None:
+        self.asking: list[str] = []
+
     async def read(self) -> Input:
         await asyncio.Event().wait()
         return InputEnded()
+
+    async def ask(self, question: str) -> QuestionAnswered:
+        self.asking.append(question)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.asking.remove(question)
+        return QuestionAnswered(question=question, action="cancel")
 
 
 class Recorder:
@@ -109,6 +135,7 @@ def entry(seq: int, command: Command) -> Entry:
 
 
 POST = Post(server="s", url="http://127.0.0.1/", id="call:c1", message={})
+GET = Get(server="s", url="http://127.0.0.1/", id="own:s")
 CALL = CallModel(call="model:1", messages=())
 
 
@@ -116,6 +143,8 @@ CALL = CallModel(call="model:1", messages=())
     ("command", "asked"),
     [
         (POST, ("outbox", "send", POST)),
+        (GET, ("outbox", "get", GET)),
+        (Cut(server="s", id="call:c1"), ("outbox", "cut", "call:c1")),
         (CALL, ("models", "start", CALL)),
         (CancelModel(call="model:1"), ("models", "cancel", "model:1")),
         (StartTimer(id="t", seconds=2.0), ("timers", "start", "t", 2.0)),
@@ -179,6 +208,45 @@ async def test_a_reader_of_prompts_holds_up_no_command() -> None:
         world.effects.mailbox.put(entry(2, Open(server="s")))
         await settle()
     assert ("streams", "open", "s", "sse") in world.log
+
+
+async def test_a_question_becomes_an_answer() -> None:
+    world = World(Asked())
+    world.written = 1
+    async with running(world):
+        world.effects.mailbox.put(entry(1, Ask(question="q1")))
+        assert await world.inputs.get() == QuestionAnswered(question="q1", action="accept")
+
+
+async def test_where_nobody_can_be_asked_a_question_is_cancelled_at_once() -> None:
+    world = World(None)
+    world.written = 2
+    async with running(world):
+        world.effects.mailbox.put(entry(1, Ask(question="q1")))
+        world.effects.mailbox.put(entry(2, StopAsking(question="q1")))
+        await settle()
+    assert world.inputs.get_nowait() == QuestionAnswered(question="q1", action="cancel")
+    assert world.inputs.empty()
+
+
+async def test_a_question_that_is_taken_back_is_not_asked_any_more_and_may_be_asked_anew() -> None:
+    person = Never()
+    world = World(person)
+    world.written = 5
+    async with running(world):
+        world.effects.mailbox.put(entry(1, Ask(question="q1")))
+        world.effects.mailbox.put(entry(2, Ask(question="q2")))
+        await settle()
+        assert person.asking == ["q1", "q2"]
+        world.effects.mailbox.put(entry(3, StopAsking(question="q1")))
+        world.effects.mailbox.put(entry(4, Ask(question="q1")))
+        await settle()
+        assert person.asking == ["q2", "q1"]
+        world.effects.mailbox.put(entry(5, StopAsking(question="q1")))
+        await settle()
+        assert person.asking == ["q2"]
+    assert person.asking == []
+    assert world.inputs.empty()
 
 
 async def test_the_end_drops_timers_and_streams() -> None:

@@ -18,6 +18,7 @@ from pipeline.core import calls as tool_calls
 from pipeline.core import conversation as talk
 from pipeline.core import questions as asking
 from pipeline.core import requests as requesting
+from pipeline.core.agent.breaks import on_cancelled, on_resumed, on_stream_lost
 from pipeline.core.agent.state import AgentState, Outputs, Step, Wish
 from pipeline.core.agent.turns import (
     act,
@@ -25,15 +26,13 @@ from pipeline.core.agent.turns import (
     after_questions,
     after_requests,
     ask,
-    collect,
     end_line,
     finish,
-    is_own_call,
+    may_spend,
     next_wish,
-    results_in_order,
     think,
 )
-from pipeline.core.commands import CallModel, CancelModel, Passing, ReadPrompt
+from pipeline.core.commands import Passing
 from pipeline.core.events import (
     AnswerDelta,
     CallSubmitted,
@@ -103,66 +102,63 @@ def _step(state: AgentState, item: Passing) -> Step:
             is_waiting = state.phase == "starting"
             return next_wish(replace(state, phase="idle")) if is_waiting else (state, ())
         case RunResumed():
-            return _on_resumed(state, item)
+            return on_resumed(state, item)
         case ToolsChanged(server=server, tools=tools):
             state = replace(state, tools={**state.tools, server: tools})
             return after_calls(state, tool_calls.on_tools(state.calls, server, tools))
         case ModelFinished() | ModelFailed() if item.call.startswith(asking.SAMPLE):
             return _on_sampled(state, item)
         case QuestionAnswered():
-            return after_questions(state, asking.on_answered(state.questions, item))
+            can_pay = may_spend(state)
+            move = asking.on_answered(state.questions, item, may_spend=can_pay)
+            return after_questions(state, move)
         case ServerAsked(server=server, id=id_, method=method, params=params, route=route):
             return ask(state, Origin(server=server, route=route, rpc_id=id_), method, params)
         case ServerCancelled(server=server, id=id_):
             return after_questions(state, asking.on_cancelled(state.questions, server, id_))
         case SessionOffers(server=server, capabilities=offered):
+            calls = tool_calls.on_offers(state.calls, server, offered)
             requests = requesting.on_offers(state.requests, server, offered)
-            return replace(state, requests=requests), ()
+            return replace(state, calls=calls, requests=requests), ()
+        case RequestLost(id=id_) if requesting.is_ours(id_):
+            return after_requests(state, requesting.on_lost(state.requests, item))
         case RequestLost():
-            state, outputs = after_calls(state, call_losses.on_request_lost(state.calls, item))
-            state, more = after_requests(state, requesting.on_lost(state.requests, item))
-            return state, (*outputs, *more)
+            return after_calls(state, call_losses.on_request_lost(state.calls, item))
         case OffersChanged(server=server) | ResourceUpdated(server=server):
             return replace(state, requests=requesting.forget(state.requests, server)), ()
         case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
             is_late = state.phase != "thinking" or item.call != state.model_call
             return (state, ()) if is_late else _on_model(state, item)
         case PromptCancelled():
-            return _on_cancelled(state)
+            return on_cancelled(state)
         case SinkFailed(sink=sink, reason=reason):
             return state, (Problem(where=f"sink {sink}", detail=reason),)
         case SessionReady(route=route):
             state, outputs = after_calls(state, tool_calls.on_session_ready(state.calls, route))
-            state, more = after_requests(state, requesting.on_session_ready(state.requests, route))
+            state, more = after_requests(state, requesting.on_session_ready(state.requests, item))
             return state, (*outputs, *more)
         case StreamLost():
-            return _on_stream_lost(state, item)
-        case PostAnswered(id=id_) if id_.startswith(requesting.PREFIX):
+            return on_stream_lost(state, item)
+        case PostAnswered(id=id_) if requesting.is_ours(id_):
             return after_requests(state, requesting.on_posted(state.requests, item))
         case PostAnswered():
             return after_calls(state, tool_calls.on_posted(state.calls, item))
+        case ReplyReceived(id=id_) if requesting.is_ours(id_):
+            return after_requests(state, requesting.on_reply(state.requests, item))
         case ReplyReceived():
-            if (move := requesting.on_reply(state.requests, item)) is not None:
-                return after_requests(state, move)
             return after_calls(state, tool_calls.on_reply(state.calls, item))
         case ProgressReported():
             return after_calls(state, tool_calls.on_progress(state.calls, item))
         case TimerFired(id=id_) if id_.startswith(tool_calls.PREFIX):
             return _on_call_timer(state, id_)
-        case TimerFired(id=id_) if id_.startswith((requesting.PREFIX, requesting.CACHE)):
+        case TimerFired(id=id_) if requesting.is_ours(id_):
+            return _on_request_timer(state, id_)
+        case TimerFired(id=id_) if id_.startswith(requesting.CACHE):
             return after_requests(state, requesting.on_timer(state.requests, id_))
         case TimerFired(id=id_) if id_.startswith(asking.PREFIX):
             return after_questions(state, asking.on_timer(state.questions, id_))
         case _:
             return state, ()
-
-
-def _on_stream_lost(state: AgentState, lost: StreamLost) -> Step:
-    reason = f"the connection was lost: {lost.reason}"
-    state, outputs = after_questions(state, asking.on_lost(state.questions, lost.server, reason))
-    state, more = after_calls(state, call_losses.on_stream_lost(state.calls, lost))
-    state, most = after_requests(state, requesting.on_stream_lost(state.requests, lost))
-    return state, (*outputs, *more, *most)
 
 
 def _on_call_timer(state: AgentState, timer: str) -> Step:
@@ -173,45 +169,24 @@ def _on_call_timer(state: AgentState, timer: str) -> Step:
     return after_calls(state, tool_calls.on_timer(state.calls, timer))
 
 
+def _on_request_timer(state: AgentState, timer: str) -> Step:
+    request = state.requests.open.get(timer.removeprefix(requesting.PREFIX))
+    if request is not None and asking.is_waited_for(state.questions, request.server):
+        return state, (requesting.deadline(state.requests, request),)
+    return after_requests(state, requesting.on_timer(state.requests, timer))
+
+
 def _on_sampled(state: AgentState, item: ModelFinished | ModelFailed) -> Step:
+    usage: Outputs = ()
+    if isinstance(item, ModelFinished):
+        state, usage = _spend(state, item)
     state, outputs = after_questions(state, asking.on_model(state.questions, item))
-    if isinstance(item, ModelFailed):
-        return state, outputs
-    spending, usage = state.spending.plus(item.model, item.tokens, state.plan.price)
-    state = replace(state, spending=spending)
-    return state, outputs if usage is None else (usage, *outputs)
+    return state, (*usage, *outputs)
 
 
-def _on_resumed(state: AgentState, resumed: RunResumed) -> Step:
-    """What was under way goes on: the model is asked again, calls are settled or sent again."""
-    names = [server.name for server in resumed.servers]
-    tools = {name: known for name, known in state.tools.items() if name in names}
-    # The recording may lack a request that was never carried out: the next one stands in it whole.
-    whole = replace(state.talk, sent=0)
-    state = replace(state, talk=whole, tools=tools, told_tools=None)
-    state, outputs = _forget_connections(state)
-    state, more = after_calls(state, call_losses.on_resumed(state.calls, names))
-    outputs = (*outputs, *more)
-    is_asked = any(isinstance(each, CallModel | ReadPrompt) for each in outputs)
-    match state.phase:
-        case "idle" if not is_asked:
-            return replace(state, phase="starting"), outputs
-        case "thinking" if not is_asked:
-            # The same turn again: it does not count twice.
-            return think(replace(state, turn=state.turn - 1), *outputs)
-        case _:
-            return state, outputs
-
-
-def _forget_connections(state: AgentState) -> Step:
-    """Whoever asked us something over a connection that is gone waits no more."""
-    outputs: Outputs = ()
-    for server in {*state.calls.routes, *state.requests.routes}:
-        lost = StreamLost(server=server, reason="the run was cut off", retry_in=0.0)
-        state, more = after_questions(state, asking.on_lost(state.questions, server, lost.reason))
-        requests, most = requesting.on_stream_lost(state.requests, lost)
-        state, outputs = replace(state, requests=requests), (*outputs, *more, *most)
-    return state, outputs
+def _spend(state: AgentState, turn: ModelFinished) -> Step:
+    spending, usage = state.spending.plus(turn.model, turn.tokens, state.plan.price)
+    return replace(state, spending=spending), () if usage is None else (usage,)
 
 
 def _on_wish(state: AgentState, wish: Wish) -> Step:
@@ -223,35 +198,6 @@ def _on_wish(state: AgentState, wish: Wish) -> Step:
         return state, (Problem(where="prompt", detail=detail, hint="send it again later"),)
     state = replace(state, queue=(*state.queue, wish))
     return next_wish(state) if state.phase == "idle" else (state, ())
-
-
-def _on_cancelled(state: AgentState) -> Step:
-    outputs: Outputs = ()
-    queue, state = state.queue, replace(state, queue=())
-    if queue:
-        outputs = (Problem(where="prompt", detail=f"{len(queue)} waiting prompt(s) dropped"),)
-    state, more = after_questions(
-        state, asking.cancel_all(state.questions, "cancelled by the user")
-    )
-    outputs = (*outputs, *more)
-    if state.phase == "requesting":
-        move = requesting.cancel_all(state.requests, "cancelled by the user")
-        state, more = after_requests(replace(state, is_into_chat=False), move)
-        return state, (*outputs, *more)
-    if state.phase == "thinking":
-        cancel = CancelModel(call=state.model_call)
-        return finish(state, "cancelled", *outputs, cancel)
-    if state.phase != "acting":
-        return state, outputs
-    calls = state.calls
-    for id_ in [id_ for id_, _ in state.uses if id_ in calls.open]:
-        calls, more = tool_calls.abandon(calls, id_, "cancelled by the user")
-        outputs = (*outputs, *more)
-    state = collect(replace(state, calls=calls), outputs)
-    if is_own_call(state):
-        return next_wish(replace(state, phase="idle", uses=(), results={}), *outputs)
-    said = state.talk.with_user(*results_in_order(state))
-    return finish(replace(state, talk=said), "cancelled", *outputs)
 
 
 def _on_model(
@@ -279,9 +225,7 @@ def _on_model(
 
 
 def _on_finished(state: AgentState, turn: ModelFinished) -> Step:
-    spending, usage = state.spending.plus(turn.model, turn.tokens, state.plan.price)
-    state = replace(state, attempt=0, spending=spending)
-    outputs: Outputs = () if usage is None else (usage,)
+    state, outputs = _spend(replace(state, attempt=0), turn)
     uses = [block for block in turn.content if block.get("type") == "tool_use"]
     match turn.stop_reason:
         case "tool_use" if uses:

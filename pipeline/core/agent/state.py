@@ -16,7 +16,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.plan import Plan
 from pipeline.core.question_table import Questions
-from pipeline.core.requests import Requests
+from pipeline.core.request_table import Requests
 from pipeline.core.spending import Spending
 
 Phase: TypeAlias = Literal["starting", "idle", "thinking", "acting", "requesting"]

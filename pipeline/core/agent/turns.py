@@ -26,6 +26,7 @@ from pipeline.core.events import (
     Tool,
     ToolEnded,
 )
+from pipeline.core.inputs import Want
 from pipeline.core.question_table import Origin
 from pipeline.core.shapes import is_object
 from pipeline.core.tools import find, is_allowed
@@ -42,7 +43,7 @@ def next_wish(state: AgentState, *outputs: Passing) -> Step:
     if isinstance(wish, CallSubmitted):
         return _call(state, wish, *outputs)
     if isinstance(wish, RequestSubmitted):
-        return request(state, wish, *outputs)
+        return _request(state, wish, *outputs)
     if wish.repaired:
         detail = "the prompt was not valid UTF-8; U+FFFD stands for what could not be read"
         outputs = (*outputs, Problem(where="prompt", detail=detail))
@@ -82,7 +83,7 @@ def think(state: AgentState, *outputs: Passing) -> Step:
     plan = state.plan
     if state.turn >= plan.max_turns:
         return finish(state, "max_turns", *outputs)
-    if state.spending.is_over(plan.max_budget_usd):
+    if not may_spend(state):
         return finish(state, "max_budget", *outputs)
     offered = _offered(state)
     state = replace(
@@ -147,62 +148,82 @@ def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
 def after_calls(state: AgentState, move: tool_calls.Move) -> Step:
     """Take what the table of calls has to say, and go on if that was the last answer."""
     calls, outputs = move
-    state = replace(state, calls=replace(calls, wants=()) if calls.wants else calls)
-    for ended in (
-        [o.call for o in outputs if isinstance(o, ToolEnded)] if state.questions.open else ()
-    ):
-        questions, more = asking.on_call_ended(state.questions, ended)
-        state, outputs = replace(state, questions=questions), (*outputs, *more)
-    state = collect(state, outputs)
-    for want in calls.wants:
-        origin = Origin(server=want.server, call=want.call, key=want.key)
-        state, more = ask(state, origin, want.method, want.params)
-        outputs = (*outputs, *more)
-    return _think_when_complete(state, *outputs)
-
-
-def ask(state: AgentState, origin: Origin, method: str, params: Json) -> Step:
-    """A server wants something of the person, the model or our settings."""
-    may_spend = not state.spending.is_over(state.plan.max_budget_usd)
-    move = asking.ask(state.questions, origin, method, params, may_spend=may_spend)
-    return after_questions(state, move)
-
-
-def after_questions(state: AgentState, move: asking.Move) -> Step:
-    """Take what the table of questions has to say; calls get the answers that they wait for."""
-    questions, outputs = move
-    answers, state = questions.answers, replace(state, questions=replace(questions, answers=()))
-    for given in answers:
-        move_of_call = rounds.on_input(
-            state.calls, given.call, given.key, given.result, given.refusal
-        )
-        state, more = after_calls(state, move_of_call)
-        outputs = (*outputs, *more)
-    return state, outputs
-
-
-def request(state: AgentState, wish: RequestSubmitted, *outputs: Passing) -> Step:
-    """A person's own request: no model, no tool."""
-    state = replace(state, phase="requesting", is_into_chat=wish.into_chat)
-    state, more = after_requests(state, requesting.start(state.requests, wish))
-    return state, (*outputs, *more)
+    state = collect(replace(state, calls=replace(calls, wants=())), outputs)
+    ended = [each.call for each in outputs if isinstance(each, ToolEnded)]
+    state, more = drop_questions(state, ended)
+    state, most = _ask_for(state, calls.wants)
+    return _think_when_complete(state, *outputs, *more, *most)
 
 
 def after_requests(state: AgentState, move: requesting.Move) -> Step:
     """Take what the table of requests has to say, and go on if that was the last one."""
     requests, outputs = move
-    state = replace(state, requests=requests)
-    if state.phase != "requesting" or requests.open:
+    state = replace(state, requests=replace(requests, wants=()))
+    ended = [each for each in outputs if isinstance(each, RequestEnded)]
+    state, more = drop_questions(state, [each.request for each in ended])
+    state, most = _ask_for(state, requests.wants)
+    outputs = (*outputs, *more, *most)
+    if state.phase != "requesting" or state.requests.open:
         return state, outputs
     state = replace(state, phase="idle")
-    ended = [o for o in outputs if isinstance(o, RequestEnded) and o.result is not None]
-    if state.is_into_chat and ended:
-        said = talk.with_prompt(state.talk, ended[-1].result or {})
-        if said is not None:
-            before = state.talk
-            state = replace(state, talk=said, before=before, turn=0, attempt=0, spoken="")
-            return think(state, *outputs)
-    return next_wish(state, *outputs)
+    result = ended[-1].result if ended and state.is_into_chat else None
+    said = None if result is None else talk.with_prompt(state.talk, result)
+    if said is None:
+        return next_wish(state, *outputs)
+    state = replace(state, talk=said, before=state.talk, turn=0, attempt=0, spoken="")
+    return think(state, *outputs)
+
+
+def after_questions(state: AgentState, move: asking.Move) -> Step:
+    """Take what the table of questions has to say; whoever waits for an answer gets it."""
+    questions, outputs = move
+    state = replace(state, questions=replace(questions, answers=()))
+    for given in questions.answers:
+        what = given.waiter, given.key, given.result, given.refusal
+        if given.waiter in state.calls.open:
+            state, more = after_calls(state, rounds.on_input(state.calls, *what))
+        else:
+            state, more = after_requests(state, requesting.on_input(state.requests, *what))
+        outputs = (*outputs, *more)
+    return state, outputs
+
+
+def ask(state: AgentState, origin: Origin, method: str, params: Json) -> Step:
+    """A server wants something of the person, the model or our settings."""
+    move = asking.ask(state.questions, origin, method, params, may_spend=may_spend(state))
+    return after_questions(state, move)
+
+
+def may_spend(state: AgentState) -> bool:
+    """Is something of the run's budget left?"""
+    return not state.spending.is_over(state.plan.max_budget_usd)
+
+
+def drop_questions(state: AgentState, waiters: Sequence[str]) -> Step:
+    """These calls or requests are over, and need nothing any more."""
+    outputs: Outputs = ()
+    for waiter in waiters:
+        questions, more = asking.on_ended(state.questions, waiter)
+        state, outputs = replace(state, questions=questions), (*outputs, *more)
+    return state, outputs
+
+
+def _ask_for(state: AgentState, wants: Sequence[Want]) -> Step:
+    outputs: Outputs = ()
+    for want in wants:
+        if want.waiter not in state.calls.open and want.waiter not in state.requests.open:
+            continue  # it did not get what it wanted before, and is over
+        origin = Origin(server=want.server, waiter=want.waiter, key=want.key)
+        state, more = ask(state, origin, want.method, want.params)
+        outputs = (*outputs, *more)
+    return state, outputs
+
+
+def _request(state: AgentState, wish: RequestSubmitted, *outputs: Passing) -> Step:
+    """A person's own request: no model, no tool."""
+    state = replace(state, phase="requesting", is_into_chat=wish.into_chat)
+    state, more = after_requests(state, requesting.start(state.requests, wish))
+    return state, (*outputs, *more)
 
 
 def collect(state: AgentState, outputs: Outputs) -> AgentState:

@@ -4,8 +4,10 @@ The package `mcp` has no provider for workload identity, and for an enterprise o
 told the authorization server by hand; both are the package's own flow here, with another last step.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,8 @@ import httpx2
 from mcp.shared.auth import JWT_BEARER_GRANT_TYPE, OAuthClientInformationFull, OAuthClientMetadata
 
 from config.options import OAuthOptions
-from pipeline.shell.oauth.errors import AuthorizationError, said
+from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.oauth.errors import said
 from pipeline.shell.oauth.providers import Memory, Restoring, form
 from pipeline.shell.oauth.side import Answer
 
@@ -70,7 +73,7 @@ class WorkloadProvider(AssertionProvider):
         path = self._options.workload_jwt_file
         try:
             # Read each time: the platform puts a new one there before the old one expires.
-            return Path(path).read_text("ascii").strip()
+            return (await asyncio.to_thread(Path(path).read_text, "ascii")).strip()
         except OSError as exc:
             why = f"cannot be read: {exc.strerror}"
         except ValueError:
@@ -105,12 +108,12 @@ class EnterpriseProvider(AssertionProvider):
         if options.idp_client_secret is not None:
             members["client_secret"] = options.idp_client_secret.get_secret_value()
         answer = await self._send(form(await self._endpoint(), members, {}))
-        if answer.status != httpx2.codes.OK:
+        if answer.status != HTTPStatus.OK:
             secrets = [*options.secrets()]
             why = said(answer.body, secrets) or "without a reason"
             raise AuthorizationError(
                 f"the identity provider refuses (HTTP {answer.status}): {why}",
-                is_final=answer.status < httpx2.codes.INTERNAL_SERVER_ERROR,
+                is_final=answer.status < HTTPStatus.INTERNAL_SERVER_ERROR,
             )
         found = _member(answer.body, "access_token")
         if not found or _member(answer.body, "issued_token_type") != ID_JAG:
@@ -130,7 +133,7 @@ class EnterpriseProvider(AssertionProvider):
             raise AuthorizationError(
                 f"found no metadata of the identity provider {issuer!r}; set"
                 " RXMCP_OAUTH_IDP_TOKEN_ENDPOINT",
-                is_final=answer.status < httpx2.codes.INTERNAL_SERVER_ERROR,
+                is_final=answer.status < HTTPStatus.INTERNAL_SERVER_ERROR,
             )
         return endpoint
 

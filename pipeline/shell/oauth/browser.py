@@ -7,8 +7,9 @@ import webbrowser
 
 from yarl import URL
 
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.http import is_loopback
-from pipeline.shell.oauth.errors import AuthorizationError, shown
+from pipeline.shell.oauth.errors import shown
 from pipeline.shell.oauth.threads import in_thread
 
 _PATIENCE = 3.0  # seconds in which a browser that cannot start says so

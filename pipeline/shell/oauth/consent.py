@@ -8,8 +8,9 @@ from mcp.client.auth.utils import validate_authorization_response_iss
 from mcp.shared.auth import AuthorizationCodeResult
 
 from config.options import OAuthOptions
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.browser import check_address, open_address
-from pipeline.shell.oauth.errors import AuthorizationError, shown
+from pipeline.shell.oauth.errors import shown
 from pipeline.shell.oauth.listener import Callback, Listener
 from pipeline.shell.oauth.providers import BrowserProvider
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from jwt.algorithms import ECAlgorithm
 from yarl import URL
 
 ALGORITHM = "ES256"
@@ -26,7 +27,7 @@ class DpopKey:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TypeError("a DPoP key is one for ES256")
         self._key = key
-        self._jwk = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        self._jwk = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
         self.pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def proof(self, method: str, url: str, *, nonce: str = "", token: str = "") -> str:

@@ -7,7 +7,7 @@ the server itself declares, DPoP proofs, and errors in words without the tokens 
 
 import contextlib
 import json
-from typing import Literal
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 import httpx2
@@ -15,9 +15,10 @@ from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, OAuthTokenEr
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 
 from config.options import OAuthOptions
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.challenge import Challenge
 from pipeline.shell.oauth.dpop import ALGORITHM, DpopKey
-from pipeline.shell.oauth.errors import AuthorizationError, oauth_error, said, shown
+from pipeline.shell.oauth.errors import oauth_error, said, shown
 from pipeline.shell.oauth.metadata import (
     ServerMetadata,
     check_pkce,
@@ -30,7 +31,6 @@ from pipeline.shell.oauth.side import Answer, SideRequests
 from pipeline.shell.targets import origin
 
 _REVISION = "2025-11-25"  # from which on `resource` goes with every request, metadata or not
-_SERVER_FAULT, _TOO_MANY = 500, 429
 _ODD = (ValueError, TypeError, KeyError, RecursionError, httpx2.InvalidURL)
 _SECRET_FIELDS = frozenset(
     {
@@ -133,7 +133,7 @@ class Driver:
             body = answer.body
         if request.method == "POST" and not _is_token_request(request):
             self.trouble = _refused(request, answer, "does not register this client")
-        elif is_metadata_url(str(request.url)) and answer.status == httpx2.codes.OK:
+        elif is_metadata_url(str(request.url)) and answer.status == HTTPStatus.OK:
             body = self._metadata(request, body)
         kept = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
         return httpx2.Response(answer.status, headers=kept, content=body, request=request)
@@ -165,7 +165,7 @@ class Driver:
             return
         wish, schemes = self._options.dpop, self._challenge.schemes
         protected = self._provider.context.protected_resource_metadata
-        is_required = schemes == {"dpop"} or bool(
+        is_required = schemes == frozenset({"dpop"}) or bool(
             protected is not None and protected.dpop_bound_access_tokens_required
         )
         is_possible = "dpop" in schemes and ALGORITHM in self._server.dpop_algorithms
@@ -175,7 +175,10 @@ class Driver:
     def _token_answer(self, request: httpx2.Request, answer: Answer) -> bytes:
         """The answer as the package takes it: it knows Bearer tokens only."""
         self.trouble = _refused(request, answer, "gives no token")
-        if answer.status >= _SERVER_FAULT or answer.status == _TOO_MANY:
+        if (
+            answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        ):
             assert self.trouble is not None, "it is no success"
             raise self.trouble  # what is in hand stays as it is: it may be good tomorrow
         try:
@@ -187,8 +190,8 @@ class Driver:
             return json.dumps({**members, "token_type": "Bearer"}).encode()
         if self._options.dpop == "always":
             raise AuthorizationError(
-                f"{origin(str(request.url)).place} gave a token that anybody could use, expected one"
-                " for our key only (--dpop always)"
+                f"{origin(str(request.url)).place} gave a token that anybody could use,"
+                " expected one for our key only (--dpop always)"
             )
         self.dpop = None
         return answer.body
@@ -198,7 +201,7 @@ class Driver:
         context = self._provider.context
         if context.oauth_metadata is None and context.protected_resource_metadata is None:
             return AuthorizationError(
-                "it wants credentials, and does not say how to get them: set --header or MCP_API_KEY"
+                "it wants credentials and does not say how to get them; set MCP_API_KEY or --header"
             )
         trouble = self.trouble or AuthorizationError(
             "the authorization server's answer to the registration cannot be used"
@@ -230,10 +233,13 @@ def _refusal(
 
 def _refused(request: httpx2.Request, answer: Answer, what: str) -> AuthorizationError | None:
     """Why a POST failed, in words; None if it did not."""
-    if answer.status in (httpx2.codes.OK, httpx2.codes.CREATED):
+    if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
         return None
     why = said(answer.body, _secrets_in(request))
-    is_passing = answer.status >= _SERVER_FAULT or answer.status == _TOO_MANY
+    is_passing = (
+        answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    )
     return AuthorizationError(
         f"{origin(str(request.url)).place} {what}: HTTP {answer.status}{why and f', {why}'}",
         is_final=not is_passing,

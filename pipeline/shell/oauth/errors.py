@@ -1,4 +1,4 @@
-"""Why there are no credentials, in words that may be shown."""
+"""What authorization servers say when they refuse, made fit to be shown."""
 
 import json
 import re
@@ -9,18 +9,6 @@ from config.logs import harmless, redact
 
 _CODE = re.compile(r"[a-z0-9_.-]{1,64}", re.IGNORECASE)
 _LONGEST = 300  # characters of foreign text in an error
-
-
-class AuthorizationError(Exception):
-    """No credentials could be had.
-
-    The text is ours, on one line and without secrets. `is_final`: whoever tries again in this run
-    gets the same; else it was the network, or a server that is down.
-    """
-
-    def __init__(self, text: str, *, is_final: bool = True) -> None:
-        super().__init__(text)
-        self.is_final = is_final
 
 
 def oauth_error(body: bytes) -> str:

@@ -10,12 +10,12 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from config.options import OAuthOptions
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.assertions import EnterpriseProvider, WorkloadProvider
 from pipeline.shell.oauth.challenge import Challenge
 from pipeline.shell.oauth.consent import Consent
 from pipeline.shell.oauth.dpop import DpopKey
 from pipeline.shell.oauth.driver import Driver
-from pipeline.shell.oauth.errors import AuthorizationError
 from pipeline.shell.oauth.grant import Grant
 from pipeline.shell.oauth.guard import Guard
 from pipeline.shell.oauth.listener import Listener

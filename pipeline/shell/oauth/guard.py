@@ -9,14 +9,16 @@ to, so a name that points elsewhere a moment later gains nothing.
 import ipaddress
 import socket
 from collections.abc import Iterable
+from functools import reduce
 from typing import Literal, TypeAlias
 
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.http import is_loopback, proxy_for
-from pipeline.shell.oauth.errors import AuthorizationError, shown
+from pipeline.shell.oauth.errors import shown
 from pipeline.shell.targets import origin
 
 Zone: TypeAlias = Literal["public", "private", "loopback", "special"]
@@ -85,7 +87,8 @@ class Guard:
             ) from None
         if there.scheme != "https" and not is_loopback(there.host) and there != self._home:
             raise AuthorizationError(
-                f"the server led to {shown(str(there))}, expected https: over http, keys can be read"
+                f"the server led to {shown(str(there))}, expected https, as"
+                " over http others can read keys"
             )
 
     async def allow(self, host: str, addresses: Iterable[str]) -> list[str]:
@@ -126,7 +129,8 @@ class Guard:
     async def _allowed(self) -> frozenset[Zone]:
         """By where the MCP server is, found out once."""
         if self._zones is None:
-            host, zones = self._home.host, {"public"}
+            host = self._home.host
+            zones: set[Zone] = {"public"}
             try:
                 zones = {zone(host)}
             except ValueError:
@@ -136,7 +140,7 @@ class Guard:
                     results = await self._resolver.resolve(host, self._home.port, socket.AF_UNSPEC)
                     zones = {zone(result["host"]) for result in results}
             # One that is in several networks opens only what all of them do.
-            self._zones = frozenset.intersection(*(_ALSO[found] for found in zones))
+            self._zones = reduce(frozenset[Zone].intersection, (_ALSO[found] for found in zones))
         return self._zones
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline.shell.oauth.errors import AuthorizationError
+from pipeline.shell.authorizer import AuthorizationError
 
 PATH = "/callback"
 _HOST = "127.0.0.1"
 _MOST_BYTES = 16 * 1024
 _MOST_AT_ONCE = 16
+_LEAVE = 1.0  # seconds for a page to get out at the end
 _PATIENCE = 10.0  # seconds for the head of a request: browsers connect ahead and say nothing
 _HEAD = (
     "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\n"
@@ -113,15 +114,12 @@ class Listener:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None, "opened before"
         self._server.close()
-        # The page of the answer may be on its way still; whoever says nothing is not waited for.
-        for task in tuple(self._busy):
-            if not self._answer.done():
-                task.cancel()
-        if self._busy:
-            _, late = await asyncio.wait(self._busy, timeout=1.0)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if self._answer.done() and self._busy:  # its page may be on the way still
+            await asyncio.wait(tuple(self._busy), timeout=_LEAVE)
+        late = tuple(self._busy)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         self._answer.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

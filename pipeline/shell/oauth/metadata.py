@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from pipeline.shell.oauth.errors import AuthorizationError, shown
+from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.oauth.errors import shown
 
 _WELL_KNOWN = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
@@ -63,8 +64,8 @@ def check_pkce(body: bytes, url: str) -> None:
         found = document.get("code_challenge_methods_supported")
         raise AuthorizationError(
             f"{urlsplit(url).netloc} is not asked, for it does not say that it protects"
-            f" authorization codes: found code_challenge_methods_supported {shown(json.dumps(found))},"
-            " expected one with S256 in it"
+            f" authorization codes: found {shown(json.dumps(found))} as"
+            " code_challenge_methods_supported, expected a list with S256 in it"
         )
 
 

@@ -1,8 +1,8 @@
 """The providers of the package `mcp`, made to start from a grant and to end in one.
 
 Importing this costs a second and 30 MB (`mcp` imports its server, too), so it is imported only when
-a server wants authorization. What the providers do is theirs: discovery, registration, PKCE, scopes,
-refreshing (mcp.client.auth). They write what goes wrong into the log, tokens and all: that is off.
+a server wants authorization. What the providers do is theirs: discovery, registration, PKCE,
+scopes, refreshing. They write what goes wrong into the log, tokens and all: that is off.
 """
 
 import logging
@@ -33,7 +33,8 @@ from mcp.shared.auth import (
 from pydantic import BaseModel
 
 from config.options import OAuthOptions
-from pipeline.shell.oauth.errors import AuthorizationError, shown
+from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.oauth.errors import shown
 from pipeline.shell.oauth.grant import Grant
 from pipeline.shell.oauth.metadata import ServerMetadata
 
@@ -123,10 +124,13 @@ class Restoring(OAuthClientProvider):
             context.client_info,
             context.oauth_metadata,
         )
+        known = _dump(client)
+        if self.fixed is not None:
+            known = {"client_id": self.fixed.client_id}
         return Grant(
             issuer=str(metadata.issuer) if metadata is not None else super()._expected_issuer(),
             resource=context.server_url,
-            client=None if client is self.fixed else _dump(client),
+            client=known,
             tokens=_dump(tokens),
             expires_at=None if tokens is None else context.token_expiry_time,
             metadata=_dump(metadata),
@@ -155,7 +159,7 @@ def browser_provider(
     show: Callable[[str], Awaitable[None]] | None,
     wait: Callable[[], Awaitable[AuthorizationCodeResult]] | None,
 ) -> BrowserProvider:
-    """The provider for a person at a browser; a refresh needs nobody, and so no `show` and `wait`."""
+    """The provider for a person at a browser; for a refresh, nobody has to `show` or `wait`."""
     metadata = OAuthClientMetadata.model_validate(
         {"client_name": "rxmcp", "redirect_uris": [redirect_uri], "application_type": "native"}
     )

@@ -10,9 +10,9 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.http import Method, RedirectRefusedError, read_up_to, request
 from pipeline.shell.http_failures import explain
-from pipeline.shell.oauth.errors import AuthorizationError
 from pipeline.shell.oauth.guard import Guard, GuardedResolver, RefusedAddressError, zone
 from pipeline.shell.targets import origin
 
@@ -86,7 +86,7 @@ class SideRequests:
             raise _failure(exc, url) from None
         if not is_whole:
             raise AuthorizationError(
-                f"{origin(url).place} sent more than {MOST_BYTES} bytes where a few kB were expected"
+                f"{origin(url).place} sent more than {MOST_BYTES} bytes, expected a few kB"
             )
         return Answer(response.status, response.headers, bytes(content))
 

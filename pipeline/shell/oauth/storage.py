@@ -10,7 +10,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -109,7 +109,7 @@ class FileStore:
                 number = os.open(self._path, os.O_RDONLY | _flag("O_NOFOLLOW") | _flag("O_CLOEXEC"))
             except FileNotFoundError:
                 return ()
-            with open(number, "rb") as file:
+            with os.fdopen(number, "rb") as file:
                 self._check(os.fstat(number))
                 text = file.read(_MOST_BYTES + 1)
         try:
@@ -139,7 +139,7 @@ class FileStore:
         with self._told("written"):
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flag("O_NOFOLLOW")
-                with open(os.open(beside, flags, 0o600), "wb") as file:
+                with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
                     file.write(text)
                     file.flush()
                     os.fsync(file.fileno())
@@ -148,7 +148,7 @@ class FileStore:
                 beside.unlink(missing_ok=True)
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self) -> Generator[None]:
         """Alone among the runs of this user; where the system has no such locks, just go on."""
         if sys.platform == "win32":
             yield
@@ -163,7 +163,7 @@ class FileStore:
             os.close(number)  # which lets go of the lock
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _told(self, done: str) -> Generator[None]:
         try:
             yield
         except OSError as exc:

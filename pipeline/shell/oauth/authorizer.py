@@ -1,0 +1,222 @@
+"""Gets a server's requests authorized: with what there is, and when that is refused, with more.
+
+Nothing heavy is imported here. The package `mcp` (a second, 30 MB) comes in with the first refusal
+that OAuth may help with, or the first token that has run out.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp.abc import AbstractResolver
+
+from config.options import OAuthOptions
+from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.oauth.attempts import Attempts
+from pipeline.shell.oauth.challenge import UNAUTHORIZED, Challenge, read_challenge
+from pipeline.shell.oauth.grant import Grant
+from pipeline.shell.oauth.keeper import Keeper
+from pipeline.shell.oauth.storage import Store
+from pipeline.shell.oauth.threads import in_thread
+from pipeline.shell.targets import Target, public_url
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pipeline.shell.oauth import flows
+    from pipeline.shell.oauth.dpop import DpopKey
+
+_JUST_NOW = 60.0  # seconds: what was refreshed, or failed to be, so recently is not tried again
+_IMPORT_PATIENCE = 60.0  # seconds; it takes one, on a slow disk some
+
+_sent: ContextVar[tuple[int, int, str]] = ContextVar("sent")
+"""What this task's last request goes with: whose it is, the version of the grant, the nonce."""
+
+
+class OAuthAuthorizer:
+    """The credentials of one server, got over OAuth when it asks for them.
+
+    Requests go side by side with the token in hand. Only refreshing and authorizing wait for each
+    other, and whoever waited takes what the first one got. A challenge is met a few times
+    (`Attempts`), and a final failure is not tried again.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        options: OAuthOptions,
+        *,
+        store: Store,
+        terminal: bool,
+        say: Callable[[str], None],
+        resolver: AbstractResolver | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._name = target.name
+        self._url = public_url(target.url)  # a key in its query is nobody else's business
+        self._options = options
+        self._may_ask = terminal or bool(options.browser and not options.no_browser)
+        self._say = say
+        self._resolver = resolver
+        self._clock = clock
+        self._now = now
+        self._keeper = Keeper(self._url, options, store, self._warn)
+        self._attempts = Attempts()
+        self._lock = asyncio.Lock()
+        self._grant: Grant | None = None
+        self._is_loaded = False
+        self._version = 0
+        self._tried_refresh_at = float("-inf")
+        self._failure: AuthorizationError | None = None
+        self._key: DpopKey | None = None
+        self._nonce = ""
+
+    async def headers(self, method: str, url: str) -> Mapping[str, str]:
+        """The token for one request to this server, refreshed in time if that asks nobody."""
+        if not self._is_loaded or (self._wants_refresh() and not self._lock.locked()):
+            async with self._lock:
+                await self._load()
+                if self._wants_refresh():
+                    await self._refresh()
+        _sent.set((id(self), self._version, self._nonce))
+        token = "" if self._grant is None else self._grant.access_token
+        if not token:
+            return {}
+        if self._key is None:
+            return {"Authorization": f"Bearer {token}"}
+        proof = self._key.proof(method, url, nonce=self._nonce, token=token)
+        return {"Authorization": f"DPoP {token}", "DPoP": proof}
+
+    async def refused(
+        self,
+        method: str,  # noqa: ARG002  (the challenge says all)
+        url: str,  # noqa: ARG002
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,  # noqa: ARG002
+    ) -> bool:
+        """Meet the challenge of a 401 or 403; False if it is none that credentials help with.
+
+        Raises:
+            AuthorizationError: If it was not met.
+        """
+        challenge = read_challenge(status, headers)
+        if challenge is None:
+            return False
+        owner, version, nonce = _sent.get((0, 0, ""))
+        if owner != id(self):  # another task has asked for the credentials
+            version, nonce = self._version, self._nonce
+        if challenge.error == "use_dpop_nonce" and self._key is not None:
+            self._nonce = _nonce(headers)
+            return self._nonce != nonce
+        async with self._lock:
+            await self._load()
+            if version == self._version:
+                await self._meet(challenge)
+            failure = self._failure
+        if failure is not None:
+            raise AuthorizationError(str(failure), is_final=failure.is_final)
+        return True
+
+    async def _meet(self, challenge: Challenge) -> None:
+        """Have other credentials, or a failure. Alone: the lock is held."""
+        if self._failure is not None and self._failure.is_final:
+            return
+        if challenge.status == UNAUTHORIZED and self._may_refresh() and await self._refresh():
+            self._failure = None
+            return
+        try:
+            await self._authorize(challenge)
+        except AuthorizationError as exc:
+            self._failure = exc
+            self._version += 1  # whoever waits for the same has the same answer
+        else:
+            self._failure = None
+
+    async def _authorize(self, challenge: Challenge) -> None:
+        if self._options.kind == "browser" and not self._may_ask:
+            raise AuthorizationError(
+                "it wants to be authorized, and there is no terminal to ask at; run it once on a"
+                " terminal to allow access, or set MCP_API_KEY, --header or client credentials"
+                " (--oauth-flow client-credentials)"
+            )
+        self._attempts.spend(challenge, self._clock())
+        flows = await self._flows()
+        await self._take(await flows.authorize(self._client(flows), challenge, self._grant))
+
+    async def _refresh(self) -> bool:
+        """True if there is a new token; if not, what there was stays, but for a dead one."""
+        grant = self._grant
+        assert grant is not None, "there is one to refresh"
+        self._tried_refresh_at = self._clock()
+        try:
+            flows = await self._flows()
+            await self._take(await flows.refresh(self._client(flows), grant))
+        except AuthorizationError as exc:
+            return exc.is_final and await self._replace(grant)
+        return True
+
+    async def _replace(self, dead: Grant) -> bool:
+        """Another run may have been faster, with a refresh token that can be used only once."""
+        kept = await self._keeper.load()
+        if kept is not None and kept.access_token not in ("", dead.access_token):
+            self._use(kept)
+            return True
+        self._grant = msgspec.structs.replace(
+            dead, tokens={**(dead.tokens or {}), "refresh_token": None}
+        )
+        return False
+
+    async def _load(self) -> None:
+        if not self._is_loaded:
+            self._is_loaded = True
+            kept = await self._keeper.load()
+            if kept is not None:
+                self._use(kept)
+
+    async def _take(self, grant: Grant) -> None:
+        self._use(grant)
+        await self._keeper.save(grant)
+
+    def _use(self, grant: Grant) -> None:
+        self._key = None
+        if grant.dpop_key:
+            from pipeline.shell.oauth.dpop import DpopKey  # noqa: PLC0415  (cryptography)
+
+            self._key = DpopKey(grant.dpop_key)
+        self._grant = grant
+        self._version += 1
+
+    def _wants_refresh(self) -> bool:
+        return (
+            self._grant is not None
+            and not self._grant.is_fresh(self._now())
+            and self._may_refresh()
+        )
+
+    def _may_refresh(self) -> bool:
+        is_early = self._clock() - self._tried_refresh_at < _JUST_NOW
+        return self._grant is not None and self._grant.can_refresh and not is_early
+
+    def _client(self, flows: "ModuleType") -> "flows.Client":
+        return flows.Client(self._name, self._url, self._options, self._say, self._resolver)
+
+    async def _flows(self) -> "ModuleType":
+        return await in_thread(_import_flows, seconds=_IMPORT_PATIENCE)
+
+    def _warn(self, text: str) -> None:
+        self._say(f"! {self._name}: {text}")
+
+
+def _import_flows() -> "ModuleType":
+    from pipeline.shell.oauth import flows  # noqa: PLC0415  (a second)
+
+    return flows
+
+
+def _nonce(headers: Mapping[str, str]) -> str:
+    return next((value for name, value in headers.items() if name.lower() == "dpop-nonce"), "")
