@@ -155,7 +155,7 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     client = Run(
         settings,
         plan,
-        [connect(entry, settings) for entry in entries],
+        [connect(each, settings, is_terminal=_is_terminal(), say=_log_line) for each in entries],
         prompts=_prompts(stack, names if is_interactive else None) if goal == "chat" else None,
         also=[names],
         earlier=earlier,
@@ -228,7 +228,7 @@ async def _servers(
 
 def _may_start(entries: "Sequence[McpEntry]") -> bool:
     """Ask before a file that happens to lie here starts programs; without a terminal, no."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _is_terminal():
         return False
     import shlex
 
@@ -237,6 +237,11 @@ def _may_start(entries: "Sequence[McpEntry]") -> bool:
         write(sys.stderr, f"? {entry.source} starts {entry.name!r}: {words!a}\n")
     write(sys.stderr, "  start it? [y/N] ")
     return input().strip().lower() in ("y", "yes")
+
+
+def _is_terminal() -> bool:
+    """Is somebody there who can be asked?"""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _context(settings: "Settings") -> "PromptSubmitted | None":

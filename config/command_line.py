@@ -89,7 +89,7 @@ def read_command_line(
                     InitSettingsSource(Settings, told),
                     VariablesSource(Settings, environ),
                     VariablesSource(Settings, file),
-                    InitSettingsSource(Settings, _defaults(environ, file)),
+                    InitSettingsSource(Settings, _defaults(command, environ, file)),
                 ),
                 {},
             )
@@ -142,11 +142,14 @@ def _command(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
 
 
 def _check_flags(scanned: Scanned, command: Command) -> None:
+    # A replay against the real thing is a run of its own: what connects to servers goes with it.
+    is_live = "against" in scanned.values
     for field, spelling in scanned.spelled.items():
         flag = FLAGS[field] if field in FLAGS else EXTRAS[field][0]
-        if not goes_with(flag, command):
+        if not goes_with(flag, command) and not (is_live and not flag.commands):
             fitting = ", ".join(name for name in COMMANDS if goes_with(flag, name))
-            raise UsageError(f"option {spelling!r} goes with {fitting}, not with {command}")
+            hint = " without --against live" if command == "replay" and not flag.commands else ""
+            raise UsageError(f"option {spelling!r} goes with {fitting}, not with {command}{hint}")
     for one, other in (("json", "output_format"), ("quiet", "verbose")):
         if one in scanned.spelled and other in scanned.spelled:
             raise UsageError(
@@ -218,9 +221,12 @@ def _check_object(text: str) -> None:
         raise UsageError(f"call: the arguments are no JSON object: {exc}") from exc
 
 
-def _defaults(environ: Mapping[str, str], file: Mapping[str, str]) -> dict[str, Any]:
-    """Defaults that depend on what others have set up."""
-    found = {"model": CLAUDE} if claude_variables(environ, file) else {}
+def _defaults(
+    command: Command, environ: Mapping[str, str], file: Mapping[str, str]
+) -> dict[str, Any]:
+    """Defaults that depend on what others have set up; a replay has the model of its recording."""
+    has_claude = command != "replay" and bool(claude_variables(environ, file))
+    found = {"model": CLAUDE} if has_claude else {}
     return found | ({"color": "never"} if environ.get("NO_COLOR") else {})
 
 
@@ -258,10 +264,12 @@ def _check_together(settings: Settings, given: _Given) -> None:
     """What no field can know alone."""
     if settings.prompt is not None and not settings.prompt.strip():
         raise UsageError(f"{given.place('prompt')}: found an empty prompt, expected some text")
-    if settings.command in ("tools", "call") and settings.output_format == "stream-json":
+    command = settings.command if settings.against is None else "replay --against"
+    is_one_object = command in ("tools", "call", "replay --against")
+    if is_one_object and settings.output_format == "stream-json":
         raise UsageError(
             f"{given.place('output_format')}: found 'stream-json', "
-            f"expected text or json for {settings.command}"
+            f"expected text or json for {command}"
         )
     for low, high in (
         ("call_timeout", "call_timeout_max"),
@@ -280,6 +288,12 @@ def _check_together(settings: Settings, given: _Given) -> None:
             f"{given.place('compress')}: found {settings.compress!r} and no size at which a file "
             "ends, expected --rotate-size SIZE too: the file a run writes to stays as it is"
         )
+    for name in ("check", "until", "speed", "fault"):
+        if settings.against is not None and name in settings.model_fields_set:
+            raise UsageError(
+                f"found {given.place('against')} and {given.place(name)}, expected one of them: "
+                "the one asks the real servers and model, the other is offline"
+            )
     if settings.command == "fork" and settings.at is None:
         raise UsageError("fork needs --at N, the event after which to go another way")
     if settings.command in ("migrate", "redact") and not settings.out:

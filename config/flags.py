@@ -39,7 +39,10 @@ class Flag:
 
 @dataclass(frozen=True)
 class Variable:
-    """Marks a setting that has no flag, only a variable: one for fine tuning."""
+    """Marks a setting that has no flag, only a variable: one for fine tuning, or a secret.
+
+    `name` follows from the field's name unless given.
+    """
 
     name: str = ""
 

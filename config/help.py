@@ -62,7 +62,7 @@ EXIT_STATUS = (
     (3, "authorization refused"),
     (4, "no connection to a server"),
     (5, "a tool answered with an error (call)"),
-    (6, "a replay, or a recording, differs from the other (replay --check, diff)"),
+    (6, "a replay, or a recording, differs from the other (replay, diff)"),
     (7, "the model failed"),
     (8, "a limit was reached (turns, calls, money, time)"),
     (130, "interrupted"),
@@ -82,6 +82,11 @@ _WORDS = (
     "Words after TOOL are its arguments: key=value, or one JSON object. After -- nothing is an "
     "option."
 )
+_LIVE_REPLAY = (
+    "--against live gives the recorded prompts to the real servers and model: it really calls "
+    "tools. With it go all options of chat for servers, the model and patience (--help lists "
+    "them); what is not set is as in the recording."
+)
 _NOTES = (
     "Each option but -p and --json has a variable: --call-timeout has RXMCP_CALL_TIMEOUT, and so "
     "on; where it is another, [brackets] show it next to the default. A flag beats its variable, a "
@@ -91,6 +96,7 @@ _NOTES = (
 )
 _VARIABLES = (
     ("MCP_API_KEY", "sent to every server, never shown"),
+    ("RXMCP_OAUTH_CLIENT_SECRET", "goes with --oauth-client-id, never shown"),
     ("ANTHROPIC_API_KEY", "Claude's key, or ANTHROPIC_AUTH_TOKEN"),
     ("ANTHROPIC_BASE_URL", "another server that speaks Claude's API"),
 )
@@ -104,6 +110,8 @@ def help_text(program: str, command: Command | None = None) -> str:
     lines += ["Usage (options may stand anywhere):", *_table(usage, _USAGE_COLUMN)]
     if "call" in names:
         lines += ["", *wrap(_WORDS, _WIDTH)]
+    if command == "replay":
+        lines += ["", *wrap(_LIVE_REPLAY, _WIDTH)]
     for group, entries in _groups(command).items():
         lines += ["", f"{group}:", *_table(entries)]
     lines += ["", "Variables:", *_table(_VARIABLES), "", *wrap(_NOTES, _WIDTH)]

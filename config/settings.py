@@ -18,6 +18,8 @@ from config.options import (
     HeartbeatOptions,
     MailboxOptions,
     ModelOptions,
+    OAuthFlow,
+    OAuthOptions,
     Options,
     PostOptions,
     RecordingOptions,
@@ -48,6 +50,7 @@ LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 _ALL: tuple[Command, ...] = get_args(Command)
 _RUNS = ("chat", "tools", "call", "replay", "resume", "fork")
 _SERVERS, _CHAT, _OUTPUT = "Servers", "Prompts and the model", "Results"
+_ACCESS = "Authorization"
 _PATIENCE, _SCREEN, _SERVE = "Patience", "Screen", "The server inside (serve)"
 _RECORDINGS = "Recordings"
 _PROMPTED = ("chat", "resume", "fork")
@@ -55,6 +58,8 @@ _PROMPTED = ("chat", "resume", "fork")
 _Seconds: TypeAlias = Annotated[float, Flag(_PATIENCE, "SECONDS")]
 _Tuned: TypeAlias = Annotated[float, Variable()]
 _TunedCount: TypeAlias = Annotated[int, Variable()]
+_TunedText: TypeAlias = Annotated[str, Variable()]
+_Secret: TypeAlias = Annotated[SecretStr | None, Variable()]
 
 
 def _same(options: type[Options], name: str) -> Any:
@@ -118,6 +123,29 @@ class Settings(BaseSettings):
             description="how MCP_API_KEY is sent: Authorization (as Bearer) or X-API-Key",
         )
     )
+
+    oauth_flow: Annotated[OAuthFlow, Flag(_ACCESS, "FLOW")] = _same(OAuthOptions, "flow")
+    oauth_client_id: Annotated[str, Flag(_ACCESS, "ID")] = _same(OAuthOptions, "client_id")
+    oauth_issuer: Annotated[str, Flag(_ACCESS, "URL")] = _same(OAuthOptions, "issuer")
+    oauth_scope: Annotated[str, Flag(_ACCESS, "'SCOPE …'")] = _same(OAuthOptions, "scope")
+    oauth_client_metadata_url: Annotated[str, Flag(_ACCESS, "URL")] = _same(
+        OAuthOptions, "client_metadata_url"
+    )
+    oauth_private_key_file: Annotated[str, Flag(_ACCESS, "FILE")] = _same(
+        OAuthOptions, "private_key_file"
+    )
+    oauth_redirect_port: Annotated[int, Flag(_ACCESS, "PORT")] = _same(
+        OAuthOptions, "redirect_port"
+    )
+    oauth_timeout: Annotated[float, Flag(_ACCESS, "SECONDS")] = _same(OAuthOptions, "timeout")
+    no_browser: Annotated[bool, Flag(_ACCESS)] = _same(OAuthOptions, "no_browser")
+    dpop: Annotated[Literal["auto", "always", "never"], Flag(_ACCESS, "WHEN")] = _same(
+        OAuthOptions, "dpop"
+    )
+    token_store: Annotated[
+        Literal["auto", "keyring", "file", "none"], Flag(_ACCESS, "auto|keyring|file|none")
+    ] = _same(OAuthOptions, "token_store")
+    token_file: Annotated[str, Flag(_ACCESS, "PATH")] = _same(OAuthOptions, "token_file")
 
     prompt: Annotated[
         str | None,
@@ -207,6 +235,14 @@ class Settings(BaseSettings):
     ] = Field(
         default=(),
         description="replay: what if: drop, delay:SECONDS, 500, 404, duplicate, silence at event N",
+    )
+    against: Annotated[
+        Literal["live"] | None,
+        Flag(_RECORDINGS, "live", variable=None, commands=("replay",)),
+    ] = Field(
+        default=None,
+        description="replay: ask the real servers and model again, with tools really called, and "
+        "compare what they do; exit with 6 at a difference",
     )
     at: Annotated[int | None, Flag(_RECORDINGS, "N", variable=None, commands=("fork",))] = Field(
         default=None, ge=1, description="fork: go another way after event N"
@@ -305,6 +341,18 @@ class Settings(BaseSettings):
     webhook_max_delay: _Tuned = _same(WebhookOptions, "max_delay")
     webhook_drain: _Tuned = _same(WebhookOptions, "drain")
 
+    oauth_client_secret: _Secret = _same(OAuthOptions, "client_secret")
+    oauth_private_key_alg: _TunedText = _same(OAuthOptions, "private_key_alg")
+    oauth_workload_jwt: _Secret = _same(OAuthOptions, "workload_jwt")
+    oauth_workload_jwt_file: _TunedText = _same(OAuthOptions, "workload_jwt_file")
+    oauth_idp_issuer: _TunedText = _same(OAuthOptions, "idp_issuer")
+    oauth_idp_token_endpoint: _TunedText = _same(OAuthOptions, "idp_token_endpoint")
+    oauth_idp_client_id: _TunedText = _same(OAuthOptions, "idp_client_id")
+    oauth_idp_client_secret: _Secret = _same(OAuthOptions, "idp_client_secret")
+    oauth_idp_id_token: _Secret = _same(OAuthOptions, "idp_id_token")
+    oauth_browser: Annotated[str, Variable("BROWSER")] = _same(OAuthOptions, "browser")
+    oauth_state_home: Annotated[str, Variable("XDG_STATE_HOME")] = _same(OAuthOptions, "state_home")
+
     @property
     def retry(self) -> RetryOptions:
         """How lost connections come back."""
@@ -376,6 +424,15 @@ class Settings(BaseSettings):
         )
 
     @property
+    def oauth(self) -> OAuthOptions:
+        """How servers that want authorization get it."""
+        told = {
+            name: getattr(self, name if name in type(self).model_fields else f"oauth_{name}")
+            for name in OAuthOptions.model_fields
+        }
+        return OAuthOptions(**told)
+
+    @property
     def model_price(self) -> Price | None:
         """What the model costs: as told, else as the table knows it, None where neither does."""
         return self.price if self.price is not None else price_of(self.model)
@@ -400,6 +457,7 @@ class Settings(BaseSettings):
         """All values that must never be shown; the same settings give them in the same order."""
         single = [self.api_key, self.webhook_secret, *self.claude_secrets]
         found = [secret.get_secret_value() for secret in single if secret is not None]
+        found += self.oauth.secrets()
         for header in self.headers:
             value = header.value.get_secret_value()
             found += [value, value.rpartition(" ")[2]]  # the token of `Bearer token`

@@ -33,7 +33,7 @@ def _marks() -> tuple[dict[str, Flag], dict[str, str]]:
                     said = name.removeprefix("--").replace("-", "_").upper()
                     variables[field] = mark.variable or PREFIX + said
             elif isinstance(mark, Variable):
-                variables[field] = PREFIX + field.upper()
+                variables[field] = mark.name or PREFIX + field.upper()
     return flags, variables
 
 

@@ -81,7 +81,9 @@ class Run:
             header = replace(header, session=earlier.session)
             sinks += make_sinks(without_recordings(settings), header, self._tell)
             if earlier.into is not None:
-                sinks.append(JsonlSink(earlier.into, None, on_notice=partial(self._tell, "jsonl")))
+                on_notice = partial(self._tell, f"jsonl={earlier.into}")
+                options = settings.recording
+                sinks.append(JsonlSink(earlier.into, None, on_notice=on_notice, options=options))
         self._session = header.session
         self._sinks = [self._actor(sink) for sink in sinks]
 
@@ -168,13 +170,18 @@ class Run:
                 await sink.written(seq)
 
     def _actor(self, sink: Sink) -> SinkActor:
-        mailbox = Mailbox[Entry](self._settings.mailbox)
+        has_to_stop = self._settings.on_recording_failure == "stop"
         return SinkActor(
-            sink, mailbox, on_failure=self._on_sink_failure, shutdown=self._shutdown_timeout
+            sink,
+            Mailbox[Entry](self._settings.mailbox),
+            on_failure=self._on_sink_failure,
+            shutdown=self._shutdown_timeout,
+            is_needed=has_to_stop and isinstance(sink, JsonlSink),
         )
 
     def _on_sink_failure(self, sink: str, reason: str) -> None:
-        self._tell(sink, reason, is_final=True)
+        ends_run = any(each.is_needed for each in self._sinks if each.name == sink)
+        self._tell(sink, reason, is_final=True, ends_run=ends_run)
         if self._is_unheard():
             # Nobody is left who would hear an answer.
             self._inbox.put(PromptCancelled(signal="SIGPIPE"))
@@ -183,12 +190,15 @@ class Run:
         shown = [sink for sink in self._sinks if sink.sink not in self._also]
         return all(sink.failure is not None for sink in shown)
 
-    def _tell(self, sink: str, words: str, *, is_final: bool = False) -> None:
+    def _tell(
+        self, sink: str, words: str, *, is_final: bool = False, ends_run: bool = False
+    ) -> None:
         if self._inbox.is_closed:
             if not self._is_unheard():  # else `untold` has it
                 logger.error("sink {}: {}", sink, words)
         else:
-            self._inbox.put(SinkFailed(sink=sink, reason=words, is_final=is_final))
+            failed = SinkFailed(sink=sink, reason=words, is_final=is_final, ends_run=ends_run)
+            self._inbox.put(failed)
 
 
 class _Chained:

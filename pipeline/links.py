@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -21,6 +22,7 @@ from pipeline.shell.http_post import Outbox
 from pipeline.shell.http_sse import StreamAlive, StreamItem
 from pipeline.shell.process import Program
 from pipeline.shell.sender import Sender
+from pipeline.shell.sign_in import ToldAuthorizer
 from pipeline.shell.stdio import Pipe, PipeSender, read_process
 from pipeline.shell.streams import Seams, Transport
 from pipeline.shell.targets import Target
@@ -44,7 +46,13 @@ class Links:
         self._inbox = inbox
         self._stream_http = stream_http
         self._post_http = post_http
-        self._targets = {each.name: each for each in servers if isinstance(each, Target)}
+        self._targets = {
+            each.name: replace(
+                each, authorizer=ToldAuthorizer(each.authorizer, each.name, inbox.put)
+            )
+            for each in servers
+            if isinstance(each, Target)
+        }
         self._pipes = {each.name: Pipe(each) for each in servers if isinstance(each, Program)}
         self._successes: dict[str, Subject[StreamAlive]] = {
             name: Subject() for name in self._targets

@@ -59,8 +59,11 @@ def _console(settings: Settings) -> Sink:
     )
 
 
-def _recording(_settings: Settings, target: str, header: Header, tell: Tell) -> list[Sink]:
-    return [JsonlSink(Path(target), header, on_notice=lambda text: tell(f"jsonl={target}", text))]
+def _recording(settings: Settings, target: str, header: Header, tell: Tell) -> list[Sink]:
+    def on_notice(words: str) -> None:
+        tell(f"jsonl={target}", words)
+
+    return [JsonlSink(Path(target), header, on_notice=on_notice, options=settings.recording)]
 
 
 def _webhook(settings: Settings, target: str, header: Header, tell: Tell) -> list[Sink]:

@@ -1,6 +1,7 @@
 """Which servers a run has, and what each needs to be reached: from settings and configurations."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from config.mcp_config import PROJECT_FILE, read_config
@@ -10,6 +11,7 @@ from config.settings import Settings
 from pipeline.core.plan import ServerPlan
 from pipeline.core.secrets import PLACEHOLDER
 from pipeline.links import Server
+from pipeline.shell.oauth.setup import make_authorizer
 from pipeline.shell.process import Program
 from pipeline.shell.targets import make_target, public_url
 
@@ -80,8 +82,16 @@ def server_plan(entry: McpEntry, settings: Settings) -> ServerPlan:
     )
 
 
-def connect(entry: McpEntry, settings: Settings) -> Server:
+def connect(
+    entry: McpEntry,
+    settings: Settings,
+    *,
+    is_terminal: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Server:
     """What the shell needs to reach a server, credentials included.
+
+    `is_terminal`: a person may be asked to allow access, and reads what `say` gets.
 
     `MCP_API_KEY` is for servers of the command line and `MCP_SERVER_URL` only: one from a file has
     its own headers there.
@@ -95,13 +105,15 @@ def connect(entry: McpEntry, settings: Settings) -> Server:
     key = None if settings.api_key is None or not is_ours else settings.api_key.get_secret_value()
     given = {header.name: header.value.get_secret_value() for header in settings.headers}
     try:
-        return make_target(
+        target = make_target(
             entry.name,
             entry.url,
             api_key=key,
             api_key_header=settings.api_key_header,
             extra_headers={**entry.headers, **given},
         )
+        authorizer = make_authorizer(target, settings.oauth, terminal=is_terminal, say=say)
+        return replace(target, authorizer=authorizer)
     except ValueError as exc:
         where = f"{entry.source}: " if entry.source else ""
         raise ServersError(f"{where}server {entry.name!r} cannot be asked: {exc}") from exc

@@ -39,7 +39,10 @@ class Sink(Protocol):
 
 
 class SinkActor:
-    """One sink, its mailbox, and the only task that ever calls it."""
+    """One sink, its mailbox, and the only task that ever calls it.
+
+    `is_needed`: what has to be written there before it is done is not done after it has failed.
+    """
 
     def __init__(
         self,
@@ -48,9 +51,11 @@ class SinkActor:
         *,
         on_failure: Callable[[str, str], None],
         shutdown: float = 10.0,
+        is_needed: bool = False,
     ) -> None:
         self.sink = sink
         self.mailbox = mailbox
+        self.is_needed = is_needed
         self.failure: str | None = None
         self._on_failure = on_failure
         self._shutdown = shutdown
@@ -96,10 +101,17 @@ class SinkActor:
             raise SinkError(self.failure)
 
     async def written(self, seq: int) -> None:
-        """Wait until all it was given up to `seq` is emitted; a failed sink holds up nobody."""
+        """Wait until all it was given up to `seq` is emitted.
+
+        A failed sink holds up nobody, unless it is needed: then this waits until it is cancelled.
+        """
         goal = min(seq, self._put)
+        if self._written >= goal:
+            return
         async with self._progress:
-            await self._progress.wait_for(lambda: self.failure is not None or self._written >= goal)
+            await self._progress.wait_for(
+                lambda: self._written >= goal or (self.failure is not None and not self.is_needed)
+            )
 
     async def _advance(self, seq: int) -> None:
         async with self._progress:

@@ -3,45 +3,70 @@
 One file may hold several runs, one after the other: each begins with a header line of its own,
 and its `seq` starts again at 1. A run is appended, never merged, and a file that is something
 else is refused. If an earlier run was cut off in the middle of a line, that piece is moved to
-`name.torn-<offset>` first, and told.
+`name.torn-<offset>` first, and told. A file that has grown to `rotate_size` is finished, and the
+run goes on in a new one (`recording_parts`).
 
 What a reader may rely on: every line is whole; a line that was written is never written again;
-what was emitted survives the death of this process, and with a tool call's start or end, a
-finished answer or the end of the run, also that of the machine (as far as its disk keeps promises).
+what was emitted survives the death of this process at once, and that of the machine when it is
+flushed (`recording_flush`), as far as its disk keeps promises.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+from config.options import RecordingOptions
 from pipeline.core.codec import Entry, Header, encode_entry
 from pipeline.core.commands import Item
 from pipeline.core.events import AnswerCompleted, RunEnded, ToolEnded, ToolStarted
+from sinks.base import SinkError
+from sinks.recording_compress import Compressor
 from sinks.recording_file import RecordingFile
+from sinks.recording_flush import Flusher
+from sinks.recording_parts import CannotRotateError, begin_part, finished_part, tidy
 
-_MUST_LAST = (AnswerCompleted, RunEnded, ToolEnded, ToolStarted)
+T = TypeVar("T")
+_TELLING = (AnswerCompleted, RunEnded, ToolEnded, ToolStarted)
+_DEFAULTS = RecordingOptions()
+_SMALL = 256 * 1024  # bytes that a write takes off the loop's time without anybody noticing
+_SLOW = 0.05  # seconds after which a write was no matter of memory
 
 
 class JsonlSink:
     """Appends a run to a recording; one writer per file, and only its owner may read it (0600).
 
     `header` None goes on with the run that the file ends with. `on_notice` gets words about a file
-    that had to be mended; the recording goes on. `open` and `emit` raise `SinkError` where it
-    cannot: no regular file, no recording, in use, disk full.
+    that had to be mended, could not be rotated or compressed; the recording goes on. `open` and
+    `emit` raise `SinkError` where it cannot: no regular file, no recording, in use, disk full.
     """
 
     def __init__(
-        self, path: Path, header: Header | None, *, on_notice: Callable[[str], None]
+        self,
+        path: Path,
+        header: Header | None,
+        *,
+        on_notice: Callable[[str], None],
+        options: RecordingOptions = _DEFAULTS,
     ) -> None:
         self._path = path
         self._header = header
         self._on_notice = on_notice
+        self._options = options
         self._file: RecordingFile | None = None
         self._is_sound = True
+        self._is_quick = True
+        self._limit = options.rotate_size
+        self._seq = 0
         # One thread, so that what is asked of it is done in order: a write that nobody waits for
         # any more, for its caller was cancelled, still ends before the file is closed.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rxmcp-jsonl")
+        self._flusher = Flusher(options, lambda: self._begin(self._sync))
+        self._compressor: Compressor | None = None
+        if options.compress != "none":
+            self._compressor = Compressor(options.compress, on_notice)
 
     @property
     def name(self) -> str:
@@ -54,46 +79,85 @@ class JsonlSink:
 
     async def open(self) -> None:
         """Open the file and write the header."""
-        await self._in_thread(self._open)
-        for notice in self._opened().notices:
+        for notice in await self._begin(self._open):
             self._on_notice(notice)
 
     async def emit(self, entries: Sequence[Entry]) -> None:
-        """Append the entries; returns when they are written."""
-        lines = b"".join(encode_entry(entry) + b"\n" for entry in entries)
-        must_last = any(isinstance(entry.item, _MUST_LAST) for entry in entries)
-        await self._in_thread(lambda: self._append(lines, must_last=must_last))
+        """Append the entries; returns when they are written, with `fsync` always: on the disk."""
+        if not entries:
+            return
+        self._flusher.check()
+        lines = b"".join([encode_entry(entry) + b"\n" for entry in entries])
+        if self._is_quick and len(lines) <= _SMALL:
+            # A thread would take ten times as long as the write, which only fills memory. It is
+            # one that waits for the disk which must not keep the loop.
+            began = time.monotonic()
+            self._append(lines)
+            self._is_quick = time.monotonic() - began < _SLOW
+        else:
+            await self._begin(lambda: self._append(lines))
+        self._seq = entries[-1].seq
+        is_telling = any(isinstance(entry.item, _TELLING) for entry in entries)
+        await self._flusher.wrote(len(entries), is_telling=is_telling)
+        if self._limit is not None and self._opened().size >= self._limit:
+            await self._rotate(self._limit)
 
     async def close(self) -> None:
         """Put everything on the disk and release the file."""
+        self._flusher.stop()
         try:
-            await self._in_thread(self._close)
+            await self._begin(self._sync_last)
         finally:
-            self._thread.shutdown(wait=False)
+            try:
+                if self._compressor is not None:
+                    await self._compressor.close()
+            finally:
+                await self._begin(self._close)
+                self._thread.shutdown(wait=False)
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _rotate(self, limit: int) -> None:
+        try:
+            finished = await self._begin(self._begin_part)
+        except CannotRotateError as exc:
+            self._on_notice(f"{exc}; it is written on as it is")
+            self._limit = limit + (self._options.rotate_size or limit)
+            return
+        self._limit = self._options.rotate_size
+        if self._compressor is not None:
+            self._compressor.add(finished)
 
-    # In the thread.
+    def _begin(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _open(self) -> None:
-        self._file = RecordingFile(self._path, self._header)
+    # In the thread, but for a small `_append`.
 
-    def _append(self, lines: bytes, *, must_last: bool) -> None:
-        file = self._opened()
+    def _open(self) -> list[str]:
+        self._file = file = RecordingFile(self._path, self._header)
+        try:
+            return [*file.notices, *tidy(file)]
+        except OSError as exc:
+            raise SinkError(f"cannot tidy up beside {str(self._path)!r}: {exc.strerror}") from exc
+
+    def _append(self, lines: bytes) -> None:
         self._is_sound = False
-        file.append(lines)
-        if must_last:
-            file.sync()
+        self._opened().append(lines)
         self._is_sound = True
 
+    def _sync(self) -> None:
+        self._opened().sync()
+
+    def _begin_part(self) -> Path:
+        self._file = begin_part(self._opened(), self._seq)
+        return finished_part(self._file)
+
+    def _sync_last(self) -> None:
+        is_sound = self._is_sound and self._flusher.failure is None
+        # Else it was told, and another flush would tell a lie.
+        if self._file is not None and is_sound and self._options.fsync != "none":
+            self._file.sync()
+
     def _close(self) -> None:
-        if self._file is None:
-            return
-        try:
-            if self._is_sound:  # else it was told, and another flush would tell a lie
-                self._file.sync()
-        finally:
+        if self._file is not None:
             self._file.close()
             self._file = None
 

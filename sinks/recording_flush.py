@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 
 from config.options import RecordingOptions
-from sinks.base import SinkError
 
 _SOONER = 10  # what people would miss most waits for a tenth of the interval
 
@@ -29,7 +28,7 @@ class Flusher:
         self._last = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Future[None] | None = None
-        self.failure: SinkError | None = None
+        self.failure: BaseException | None = None
 
     async def wrote(self, lines: int, *, is_telling: bool) -> None:
         """So many lines are written. Waits only where each is to be on the disk before all else.
@@ -92,8 +91,6 @@ class Flusher:
 
     def _on_done(self, done: "asyncio.Future[None]") -> None:
         self._running = None
-        error = None if done.cancelled() else done.exception()
-        if isinstance(error, SinkError):
-            self.failure = error
-        elif self._lines and self.failure is None:
+        self.failure = None if done.cancelled() else done.exception()
+        if self._lines and self.failure is None:
             self._arm()

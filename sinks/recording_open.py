@@ -106,9 +106,7 @@ def _lock(fd: int, path: Path) -> None:
     except BlockingIOError:
         is_ours = False
     if not is_ours:
-        raise SinkError(
-            f"another run is writing to {str(path)!r}; give this one a file of its own"
-        )
+        raise SinkError(f"another run is writing to {str(path)!r}; give this one a file of its own")
 
 
 def _first_line(fd: int) -> bytes:

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pipeline.core.codec import decode_header
-from pipeline.core.parts import COMPRESSED, part_name, part_number
+from pipeline.core.parts import part_name, part_number
 from sinks.base import SinkError
 from sinks.recording_file import RecordingFile, parts_beside, sync_directory
 
@@ -38,25 +38,22 @@ def begin_part(full: RecordingFile, after: int) -> RecordingFile:
     """
     full.sync()
     path = full.path
-    fresh = _next(path)
     try:
-        new = _begin(full, fresh, after)
-    except OSError as exc:
-        _forget(fresh)
-        raise CannotRotateError(f"{path.name} cannot go on in a new part: {exc.strerror}") from exc
-    except SinkError as exc:
-        _forget(fresh)
-        raise CannotRotateError(f"{path.name} cannot go on in a new part: {exc}") from exc
+        new = _begin(full, after)
+    except (OSError, SinkError) as exc:
+        why = str(exc) if isinstance(exc, SinkError) else exc.strerror
+        _forget(_next(path))
+        raise CannotRotateError(f"{path.name} cannot go on in a new part: {why}") from exc
     new.path = path
-    full.close()
     try:
         sync_directory(path)
     except OSError as exc:
         new.close()
         raise SinkError(
-            f"cannot flush the directory of {str(path)!r} to the disk: {exc.strerror}; after a loss "
-            f"of power {part_name(path.name, full.part)!r} may still have the name {path.name!r}"
+            f"cannot flush the directory of {str(path)!r} to the disk: {exc.strerror}; after a "
+            f"loss of power {part_name(path.name, full.part)!r} may have its old name"
         ) from exc
+    full.close()
     return new
 
 
@@ -71,7 +68,8 @@ def tidy(file: RecordingFile) -> list[str]:
     Raises:
         OSError: If it cannot be.
     """
-    path, notices = file.path, list[str]()
+    path = file.path
+    notices: list[str] = []
     _next(path).unlink(missing_ok=True)
     full = path.with_name(part_name(path.name, file.part))
     if full.exists() and full.samefile(path):
@@ -80,9 +78,45 @@ def tidy(file: RecordingFile) -> list[str]:
             f"{path.name} had a second name, {full.name}, as after a crash while a new part was "
             "begun; that name is gone, and nothing else"
         )
-    for other in list(path.parent.iterdir()):
-        whole, ending = os.path.splitext(other.name)
-        if ending == UNFINISHED and part_number(path.name, whole) is not None:
+    for other in sorted(path.parent.glob(f"*{UNFINISHED}")):
+        if part_number(path.name, other.name.removesuffix(UNFINISHED)) is not None:
             other.unlink()
             notices.append(f"{other.name}, which a run had not finished before it died, is gone")
+    notices += [
+        f"{one.name} and {other.name} hold the same, as after a crash while one was made of the "
+        "other; either may go"
+        for one, other, *_ in (each for each in parts_beside(path).values() if len(each) > 1)
+    ]
     return notices
+
+
+def _begin(full: RecordingFile, after: int) -> RecordingFile:
+    path, fresh = full.path, _next(full.path)
+    if not full.is_in_place:
+        raise SinkError("that name leads to another file now")
+    if parts := {number for number in parts_beside(path) if number >= full.part}:
+        raise SinkError(f"{part_name(path.name, max(parts))} is in the way")
+    header = decode_header(full.last_header())
+    fresh.unlink(missing_ok=True)
+    new = RecordingFile(fresh, replace(header, part=full.part + 1, after=after))
+    done = path.with_name(part_name(path.name, full.part))
+    try:
+        os.link(path, done, follow_symlinks=False)
+        try:
+            fresh.replace(path)
+        except OSError:
+            _forget(done)
+            raise
+    except OSError:
+        new.close()
+        raise
+    return new
+
+
+def _next(path: Path) -> Path:
+    return path.with_name(f"{path.name}.next")
+
+
+def _forget(path: Path) -> None:
+    with contextlib.suppress(OSError):  # `tidy` tries again when the recording is opened next
+        path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """One message of a bent run on its way, and what comes back for it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from pipeline.bending.bends import Bends
 from pipeline.bending.clock import MICRO, VirtualClock
 from pipeline.bending.connection import Server
 from pipeline.bending.line import Due, End, Line
-from pipeline.bending.links import Message, as_answer_to
+from pipeline.bending.links import Message
 from pipeline.bending.script import Reply
 from pipeline.core.commands import Get
 from pipeline.core.events import AnswerEnded, FrameReceived, Input, PostAnswered
@@ -40,6 +40,7 @@ class Exchange(End):
         self._put = put
         self._is_answered = False
         self._is_open = False
+        self._is_cut = False
         self._elsewhere: list[Due] = []
         self._deadline: abc.DisposableBase = Disposable()
 
@@ -67,22 +68,22 @@ class Exchange(End):
                 case _:
                     pass
 
-    def play(self, replies: Sequence[Reply], began: int, *, recorded: str) -> None:
-        """Answer as the message `recorded` was answered, counted from `began` (µs)."""
-        for reply in replies:
-            item, due = as_answer_to(reply.item, self.message.id, recorded), began + reply.after
-            if self._is_mine(item):
-                self.line.expect(due, item, reply.seq)
-            elif self._server.line is not None:
-                self._elsewhere.append(self._server.line.expect(due, item, reply.seq))
+    def expect(self, due: int, item: Input, seq: int) -> None:
+        """Something of the answer comes at that time (µs); `seq` is its place in the recording."""
+        is_with_response = isinstance(item, PostAnswered | AnswerEnded)
+        if isinstance(item, FrameReceived):
+            is_with_response = item.stream == self.message.id
+        if is_with_response and not self._is_cut:
+            self.line.expect(due, item, seq)
+        elif not is_with_response and self._server.line is not None:
+            self._elsewhere.append(self._server.line.expect(due, item, seq))
 
     def say(self, *, status: int, body: str = "", frame: FrameReceived | None = None) -> None:
         """Answer at once, with what no recording holds."""
         server, id_, now = self._server.name, self.message.id, self._clock.us
-        posted = PostAnswered(server=server, id=id_, status=status, body=body)
-        self.line.expect(now, posted)
-        if frame is not None and self._server.line is not None:
-            self._elsewhere.append(self._server.line.expect(now, frame))
+        self.expect(now, PostAnswered(server=server, id=id_, status=status, body=body), 0)
+        if frame is not None:
+            self.expect(now, frame, 0)
 
     def take_up(self, broken: "Exchange") -> None:
         """Answer a `Get` for the rest of an answer that broke off."""
@@ -106,6 +107,7 @@ class Exchange(End):
 
     def _forget(self) -> None:
         """Nothing more of it comes."""
+        self._is_cut = True
         self._deadline.dispose()
         self.line.cut()
 
@@ -167,8 +169,3 @@ class Exchange(End):
     def _posted(self, reason: str, status: int | None = None) -> PostAnswered:
         server, id_ = self._server.name, self.message.id
         return PostAnswered(server=server, id=id_, status=status, reason=reason)
-
-    def _is_mine(self, item: Input) -> bool:
-        if isinstance(item, FrameReceived):
-            return item.stream == self.message.id
-        return isinstance(item, PostAnswered | AnswerEnded)

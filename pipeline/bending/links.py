@@ -18,7 +18,7 @@ _ANSWER, _STREAM = "(an answer)", "(a stream)"
 
 
 def meaning(message: Message) -> Json:
-    """What counts of a message, as `mocks` see it; of our own answers to a server, nothing does."""
+    """What counts of a message, as `mocks` see it; of our own answers, what they answer."""
     if isinstance(message, Get):
         return {"method": _STREAM}
     match message.message:
@@ -27,8 +27,16 @@ def meaning(message: Message) -> Json:
             return mcp_script.meaning(method, params if is_object(params) else {})
         case {"tool": tool, "args": arguments}:
             return mcp_script.meaning(mcp_script.CALL, {"name": tool, "arguments": arguments})
-        case _:
-            return {"method": _ANSWER}
+        case found:
+            return {"method": _ANSWER, "to": found.get("id")}
+
+
+def is_answer(message: Message) -> bool:
+    """Does it answer a question of the server's? That it asks whether we live is none."""
+    if isinstance(message, Get):
+        return False
+    found = message.message
+    return ("result" in found or "error" in found) and found.get("result") != {}
 
 
 def is_request(message: Message) -> bool:

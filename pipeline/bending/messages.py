@@ -1,20 +1,20 @@
 """The messages of a bent run, answered as the recorded ones were: found by what they mean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from pipeline.bending.bends import Bends
 from pipeline.bending.clock import VirtualClock
 from pipeline.bending.exchange import Exchange, Put
-from pipeline.bending.links import Message, is_request, meaning
+from pipeline.bending.links import Message, as_answer_to, is_request, meaning
 from pipeline.bending.patience import Patience
-from pipeline.bending.script import Asked
+from pipeline.bending.script import Asked, Reply
 from pipeline.bending.servers import Servers
 from pipeline.bending.standing import Standing
 from pipeline.core import jsonrpc
 from pipeline.core.commands import Get, Post
-from pipeline.core.events import FrameReceived, Json
+from pipeline.core.events import FrameReceived, Input, Json
 from pipeline.mocks import mcp_script
 from pipeline.mocks.match import Miss, Shelf
 from pipeline.mocks.mcp_session import INVALID_PARAMS
@@ -42,6 +42,7 @@ class Messages:
         self._patience = patience
         self._put = put
         self._exchanges: dict[tuple[str, str], Exchange] = {}
+        self._recorded: dict[tuple[str, str], Exchange] = {}
         self._shelves: dict[tuple[str, bool], Shelf[Asked]] = {}
         self._asked = [each for each in asked if isinstance(each.command, Post | Get)]
         for each in self._asked:
@@ -52,6 +53,12 @@ class Messages:
 
     def take_over(self, standing: Standing, since: int) -> None:
         """Go on with the answers that are under way at event `since`; those before were given."""
+        awaited = {
+            (_message(each).server, reply.of)
+            for each in self._asked
+            for reply in each.replies
+            if reply.of and reply.seq >= since
+        }
         for each in self._asked:
             if each.seq > since:
                 break
@@ -62,12 +69,22 @@ class Messages:
                 continue
             later = [reply for reply in each.replies if reply.seq >= since]
             is_waiting = standing.posted.get(key) == each.seq
-            if later or is_waiting:
+            if later or is_waiting or key in awaited:
                 exchange = self._begin(message)
-                exchange.go_on([reply.item for reply in each.replies if reply.seq < since])
-                exchange.play(later, each.at, recorded=message.id)
+                exchange.go_on(self._heard(each, since))
+                self._play(exchange, each, later, each.at)
                 if is_waiting:
                     self._wait(exchange, each.at)
+
+    def _heard(self, asked: Asked, since: int) -> Iterator[Input]:
+        """What came of a message before event `since`."""
+        message = _message(asked)
+        for each in self._asked:
+            is_same = _message(each).server == message.server
+            for reply in each.replies if is_same else ():
+                is_of_it = reply.of == message.id if reply.of else each is asked
+                if is_of_it and reply.seq < since:
+                    yield reply.item
 
     def send(self, message: Message) -> None:
         """Send a message, or ask for a stream."""
@@ -78,7 +95,7 @@ class Messages:
             return
         asked = self._shelf(message).take(meaning(message))
         if asked is not None:
-            exchange.play(asked.replies, self._clock.us, recorded=_message(asked).id)
+            self._play(exchange, asked, asked.replies, self._clock.us)
         else:
             self._improvise(exchange, message)
 
@@ -98,6 +115,17 @@ class Messages:
         exchange = Exchange(message, server, clock=self._clock, bends=self._bends, put=self._put)
         self._exchanges[message.server, message.id] = exchange
         return exchange
+
+    def _play(self, exchange: Exchange, asked: Asked, replies: Iterable[Reply], began: int) -> None:
+        """Answer as `asked` was answered; some of it may be due to a message before this one."""
+        server, recorded = exchange.message.server, _message(asked).id
+        self._recorded[server, recorded] = exchange
+        for reply in replies:
+            of = reply.of or recorded
+            owner = self._recorded.get((server, of))
+            if owner is not None:
+                item = as_answer_to(reply.item, owner.message.id, of)
+                owner.expect(began + reply.after, item, reply.seq)
 
     def _wait(self, exchange: Exchange, began: int) -> None:
         message, patience = exchange.message, self._patience

@@ -4,6 +4,8 @@
   server's word that names none (a notification, a request of its own, the end of the connection)
   belongs to the latest message to it, for that is what most likely led to it; before any message,
   to the connection.
+* What a server says of a message after we have answered a question of its own belongs to that
+  answer: it had waited for it.
 * Times are counted from the input that led to the command, which is when the command was given:
   so a world that nothing disturbs is the recorded one to the microsecond.
 """
@@ -14,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from pipeline.bending.clock import MICRO, us_of
-from pipeline.bending.links import meaning, named_in
+from pipeline.bending.links import is_answer, meaning, named_in
 from pipeline.core.codec import Entry
 from pipeline.core.commands import (
     Ask,
@@ -66,12 +68,16 @@ Said: TypeAlias = (
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An input that came `after` so many µs. `is_own`: it names what it answers."""
+    """An input that came `after` so many µs. `is_own`: it names what it answers.
+
+    `of` is the id of the message that it answers, where that is not what led to it.
+    """
 
     seq: int
     after: int
     item: Input
     is_own: bool = True
+    of: str = ""
 
 
 class Asked(msgspec.Struct, kw_only=True):
@@ -122,6 +128,7 @@ class _Fold:
         self._now = 0
         self._messages: dict[tuple[str, str], Asked] = {}
         self._latest: dict[str, Asked] = {}
+        self._told: dict[str, Asked] = {}
         self._models: dict[str, Asked] = {}
         self._questions: dict[str, Asked] = {}
         self._connections: dict[str, Attempt] = {}
@@ -146,6 +153,8 @@ class _Fold:
             case Post() | Get():
                 asked = self._ask(seq, item, meaning(item))
                 self._messages[item.server, item.id] = asked
+                if is_answer(item):
+                    self._told[item.server] = asked
                 if isinstance(item, Post) and item.server in self._connections:
                     self._latest[item.server] = asked
             case CallModel():
@@ -183,6 +192,7 @@ class _Fold:
         match item:
             case RunResumed():
                 self._latest.clear()
+                self._told.clear()
                 self._connections.clear()
                 self._is_read = False
             case StreamOpened(server=server):
@@ -192,8 +202,10 @@ class _Fold:
                 self._on_lost(seq, item)
             case FrameReceived():
                 self._on_frame(seq, item)
-            case PostAnswered(server=server, id=id_) | AnswerEnded(server=server, id=id_):
+            case PostAnswered(server=server, id=id_):
                 self._reply(self._messages.get((server, id_)), seq, item)
+            case AnswerEnded(server=server, id=id_):
+                self._answer(server, self._messages.get((server, id_)), seq, item)
             case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
                 self._reply(self._models.get(item.call), seq, item)
             case QuestionAnswered(question=question):
@@ -212,9 +224,18 @@ class _Fold:
         known = (self._messages.get((frame.server, id_)) for id_ in ids)
         asked = next((each for each in known if each is not None), None)
         if asked is not None:
-            self._reply(asked, seq, frame)
+            self._answer(frame.server, asked, seq, frame)
         else:
             self._follow(frame.server, seq, frame)
+
+    def _answer(self, server: str, asked: Asked | None, seq: int, item: Input) -> None:
+        told = self._told.get(server)
+        if asked is None or told is None or told.seq < asked.seq:
+            self._reply(asked, seq, item)
+        else:
+            assert isinstance(asked.command, Post | Get), "kept with the messages"
+            of = asked.command.id
+            told.replies.append(Reply(seq, self._now - told.at, item, of=of))
 
     def _follow(self, server: str, seq: int, item: Input) -> None:
         """It names nothing that it answers."""

@@ -5,8 +5,8 @@ operators for silence and for retries, on virtual time.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 from reactivex import Observable, abc
 
@@ -51,7 +51,7 @@ class Servers:
         self._patience = patience
         self._put = put
         self._streams = Streams(self._make, put=self._hear, room=_room)
-        self._streams.start(_no_tasks)
+        self._streams.start(asyncio.create_task)  # which none of these connections needs
         self._servers = {
             plan.name: Server(plan, clock=clock, bends=bends, patience=patience, on_gone=on_gone)
             for plan in standing.servers
@@ -127,8 +127,3 @@ class Servers:
 
 async def _room() -> None:
     """There is always room: a bent run takes one input after the other."""
-
-
-def _no_tasks(body: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-    body.close()
-    raise RuntimeError("a server of a bent run needs no task")

@@ -214,6 +214,18 @@ class AnswerEnded(Event, frozen=True):
     retry_ms: int | None = None
 
 
+class SignInStarted(Event, frozen=True):
+    """A server wants credentials, and they are being got; a person may be at a browser."""
+
+    server: str
+
+
+class SignInEnded(Event, frozen=True):
+    """There are credentials for a server, or there will be none."""
+
+    server: str
+
+
 class RequestSubmitted(Event, frozen=True):
     """A person asked a server something that is no tool call (`resources/read`, `prompts/get`, …).
 
@@ -275,11 +287,15 @@ class TimerFired(Event, frozen=True):
 
 
 class SinkFailed(Event, frozen=True):
-    """A sink could not do its work; the others go on. `is_final`: it was given up."""
+    """A sink could not do its work; the others go on. `is_final`: it was given up.
+
+    `ends_run`: nothing may be done that is not written there, so the run ends.
+    """
 
     sink: str
     reason: str
     is_final: bool = True
+    ends_run: bool = False
 
 
 Input: TypeAlias = (
@@ -295,6 +311,8 @@ Input: TypeAlias = (
     | StreamLost
     | PostAnswered
     | AnswerEnded
+    | SignInStarted
+    | SignInEnded
     | RequestSubmitted
     | QuestionAnswered
     | ModelSpoke

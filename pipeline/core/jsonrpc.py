@@ -1,7 +1,8 @@
 """JSON-RPC 2.0 messages: the only place that knows their shape.
 
 Reading is lenient where a client must be: errors without an id, batches (MCP 2025-03-26), unknown
-members. It is strict about names: a key in another case is another key.
+members. It is strict about names: a key in another case is another key. In a batch, what is no
+message spoils only itself.
 """
 
 from typing import Any, TypeAlias
@@ -44,7 +45,13 @@ class Notification(msgspec.Struct, frozen=True):
     params: Json
 
 
-Message: TypeAlias = Reply | Request | Notification
+class Malformed(msgspec.Struct, frozen=True):
+    """What in a batch is no message; `reason` says how much of it, and what was found first."""
+
+    reason: str
+
+
+Message: TypeAlias = Reply | Request | Notification | Malformed
 
 
 class NotJsonRpcError(ValueError):
@@ -59,28 +66,37 @@ class _Wire(msgspec.Struct):
     error: Any = UNSET
 
 
-_decoder: msgspec.json.Decoder[_Wire | list[_Wire]] = msgspec.json.Decoder(_Wire | list[_Wire])
+_decoder = msgspec.json.Decoder(_Wire)
+_batches = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def decode(text: str) -> tuple[Message, ...]:
-    """Read one message, or a batch of them.
+    """Read one message, or a batch of them: its messages in order, then at most one `Malformed`.
 
     Raises:
-        NotJsonRpcError: If it is neither.
+        NotJsonRpcError: If it is neither, or a batch without a single message.
     """
+    if not text.lstrip(" \t\r\n").startswith("["):
+        return (_read(text),)
     try:
-        wires = _decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeError) as exc:
-        raise NotJsonRpcError(f"not a JSON-RPC message: {exc}; found {shorten(text)!r}") from exc
-    except RecursionError as exc:
-        raise NotJsonRpcError("not a JSON-RPC message: nested too deep") from exc
-    wires = wires if isinstance(wires, list) else [wires]
-    if not wires:
+        members = _batches.decode(text)
+    except _UNREADABLE as exc:
+        raise _unreadable(text, exc) from exc
+    found: list[Message] = []
+    faults: list[NotJsonRpcError] = []
+    for member in members:
+        try:
+            found.append(_read(bytes(member).decode()))
+        except NotJsonRpcError as exc:
+            faults.append(exc)
+    if found and faults:
+        reason = f"{len(faults)} of a batch of {len(members)} are left out: {faults[0]}"
+        found.append(Malformed(reason))
+    elif faults:
+        raise faults[0]
+    elif not found:
         raise NotJsonRpcError("found an empty batch, expected a message in it (JSON-RPC 2.0, 6)")
-    values = [value for wire in wires for value in (wire.params, wire.result, wire.error)]
-    if is_nested_too_deep(text, values):
-        raise NotJsonRpcError("not a JSON-RPC message: nested too deep")
-    return tuple(_message(wire, text) for wire in wires)
+    return tuple(found)
 
 
 def request(id_: str, method: str, params: Json | None = None) -> Json:
@@ -107,6 +123,28 @@ def refusal(id_: Id, code: int, message: str) -> Json:
 def shorten(text: str, limit: int = 120) -> str:
     """The beginning of a foreign text, for an error message."""
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def _read(text: str) -> Message:
+    try:
+        wire = _decoder.decode(text)
+    except _UNREADABLE as exc:
+        raise _unreadable(text, exc) from exc
+    if is_nested_too_deep(text, (wire.params, wire.result, wire.error)):
+        raise NotJsonRpcError(_TOO_DEEP)
+    return _message(wire, text)
+
+
+def _unreadable(text: str, fault: Exception) -> NotJsonRpcError:
+    if isinstance(fault, RecursionError):
+        return NotJsonRpcError(_TOO_DEEP)
+    return NotJsonRpcError(f"not a JSON-RPC message: {fault}; found {shorten(text)!r}")
+
+
+_TOO_DEEP = "not a JSON-RPC message: nested too deep"
 
 
 def _message(wire: _Wire, text: str) -> Message:

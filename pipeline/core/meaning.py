@@ -89,7 +89,7 @@ class Reader:
         if found is None:
             return None
         lane, item = found
-        return Meaning(self._told(lane), entry, self._told(item))
+        return Meaning(self.told(lane), entry, self.told(item))
 
     def _learn_servers(self, servers: tuple[ServerPlan, ...]) -> None:
         """A server on this machine is named after its port: `localhost-37405`."""
@@ -103,19 +103,19 @@ class Reader:
             taken.add(name)
             self._names[server.name] = name
 
-    def _told(self, value: Any) -> Any:
+    def told(self, value: Any) -> Any:
         """The same value without the names that are of this run alone."""
         if isinstance(value, str):
             return self._text(value)
         if is_object(value):
-            return {self._text(key): self._told(each) for key, each in value.items()}
+            return {self._text(key): self.told(each) for key, each in value.items()}
         if is_list(value):
-            return [self._told(each) for each in value]
+            return [self.told(each) for each in value]
         if isinstance(value, tuple):
-            return tuple(self._told(each) for each in cast("tuple[Any, ...]", value))
+            return tuple(self.told(each) for each in cast("tuple[Any, ...]", value))
         if isinstance(value, msgspec.Struct):
             names = value.__struct_fields__
-            return replace(value, **{name: self._told(getattr(value, name)) for name in names})
+            return replace(value, **{name: self.told(getattr(value, name)) for name in names})
         return value
 
     def _text(self, text: str) -> str:

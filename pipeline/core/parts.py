@@ -27,6 +27,14 @@ def part_number(name: str, other: str) -> int | None:
     return None if found is None or int(found[1]) == 0 else int(found[1])
 
 
+def recording_name(name: str, number: int) -> str | None:
+    """`run.0003.jsonl` and 3 make `run.jsonl`; None for a name that does not have the number."""
+    stem, ending = _split(name)
+    digits = f".{number:04}"
+    wholes = (stem.removesuffix(digits) + ending, name.removesuffix(digits))
+    return next((whole for whole in wholes if part_name(whole, number) == name), None)
+
+
 def uncompressed(name: str) -> str:
     """The name without what compression has put behind it."""
     for ending in COMPRESSED:

@@ -25,6 +25,7 @@ from pipeline.core.events import (
     RunResumed,
     ServersSettled,
     SessionReady,
+    SinkFailed,
     StreamLost,
     ToolEnded,
     is_input,
@@ -55,6 +56,7 @@ _STOPS = {
 class RunState(msgspec.Struct, frozen=True):
     """`code` and `reason` are the first failure's; `interrupted` is a signal's exit status.
 
+    `lost_sink` says why a sink failed without which the run may not go on.
     `is_starting`: prompts wait until the servers have settled, and nothing is under way.
     """
 
@@ -66,6 +68,7 @@ class RunState(msgspec.Struct, frozen=True):
     is_idle: bool = False
     no_more_prompts: bool = False
     interrupted: int = 0
+    lost_sink: str = ""
     losses: dict[str, StreamLost] = {}
     is_over: bool = False
 
@@ -113,6 +116,10 @@ def step(state: RunState, item: Passing) -> Step:
             return _end(state, item) if state.is_idle else (state, (item,))
         case PromptCancelled(signal=signal):
             state = replace(state, interrupted=_SIGNALS.get(signal, _SIGNALS["SIGINT"]))
+            is_waiting = state.is_idle or state.is_starting
+            return _end(state, item) if is_waiting else (state, (item,))
+        case SinkFailed(sink=sink, reason=reason, ends_run=True):
+            state = replace(state, lost_sink=f"sink {sink}: {reason}")
             is_waiting = state.is_idle or state.is_starting
             return _end(state, item) if is_waiting else (state, (item,))
         case ReadPrompt():
@@ -170,13 +177,15 @@ def _on_request_ended(state: RunState, ended: RequestEnded) -> RunState:
 def _on_idle(state: RunState, ask: ReadPrompt) -> Step:
     # At a prompt Ctrl-C only ends the answer under way; other signals end the program.
     is_kept = state.plan.interactive and state.interrupted == _SIGNALS["SIGINT"]
-    if state.no_more_prompts or (state.interrupted and not is_kept):
+    if state.no_more_prompts or state.lost_sink or (state.interrupted and not is_kept):
         return _end(state)
     return replace(state, is_idle=True, is_starting=False, interrupted=0), (ask,)
 
 
 def _end(state: RunState, *items: Passing) -> Step:
-    if state.interrupted:
+    if state.lost_sink:
+        ended = RunEnded(code=FAILED, reason=state.lost_sink)
+    elif state.interrupted:
         ended = RunEnded(code=state.interrupted, reason="interrupted")
     else:
         ended = RunEnded(code=state.code, reason=state.reason)

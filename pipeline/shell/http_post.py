@@ -109,7 +109,7 @@ class Outbox:
     async def run(self) -> None:
         """Own all that is under way until closed and done, or cancelled; then take leave.
 
-        Cancelled, it answers what is unanswered.
+        Cancelled, it answers what is unanswered: each task does so as its last act.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -118,9 +118,6 @@ class Outbox:
                     self._start(letter, tasks)
         finally:
             self.close()
-            for letter in tuple(self._letters):
-                letter.answer(reason=letter.last_word)
-            self._letters.clear()
             await self._farewell.say()
 
     # --- letters ------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from pipeline.core.events import (
     FrameReceived,
     InputEnded,
     PostAnswered,
-    Problem,
     PromptSubmitted,
     QuestionAnswered,
     QuestionAsked,
@@ -306,22 +305,43 @@ async def test_a_question_gets_the_recorded_answer_after_as_long_as_it_took(path
     assert after(done, QuestionAsked) == 4.5
     assert after(done, QuestionAnswered) == 5.5
     assert [closed.action for closed in only(QuestionClosed, done)] == ["accept"]
+    assert after(done, ToolEnded) == 6.0
     assert done.ended == RunEnded(code=0)
 
 
-async def test_an_answer_that_is_on_its_way_at_the_bend_comes_when_it_came(path: Path) -> None:
+async def test_a_call_waits_for_the_answer_to_the_servers_question(path: Path) -> None:
+    """The person takes a minute: the server answers the call after that, as it did."""
     run = record(path, sse_plan(elicitation="ask"), *asking())
-    done = await bent(run, f"delay:0.5@{seq_of(run, QuestionAnswered)}")
-    assert after(done, QuestionAnswered) == 4.0
+    done = await bent(run, f"delay:60@{seq_of(run, QuestionAnswered)}")
+    assert after(done, QuestionAnswered) == 63.5
+    assert after(done, ToolEnded) == 64.0
+    assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
 
 
-async def test_nobody_answers_a_question_that_is_taken_back_or_was_never_answered(
-    path: Path,
-) -> None:
+async def test_a_call_that_is_sent_again_asks_again_and_nobody_answers_twice(path: Path) -> None:
+    """The connection drops in mid question; the recording has one answer, and it was not given."""
+    run = record(path, sse_plan(elicitation="ask", call_timeout=40.0), *asking())
+    place = seq_of(run, FrameReceived, 5)
+    done = await bent(run, f"drop@{place}")
+    assert [asked.question for asked in only(QuestionAsked, done)] == ["q1", "q2"]
+    assert len(only(QuestionAnswered, done)) == 1
+    assert only(QuestionClosed, done)[0].action == "accept"
+    assert done.ended is not None
+
+
+async def test_a_question_that_is_taken_back_is_not_answered(path: Path) -> None:
     run = record(path, sse_plan(elicitation="ask"), *asking())
-    done = await bent(run, f"drop@{seq_of(run, FrameReceived, 4)}")
-    # The call is sent again, and the server asks again; then it is dropped in mid question.
-    again = await bent(run, f"delay:1@{seq_of(run, QuestionAnswered)}", "drop@1")
-    assert only(QuestionAnswered, done) != []
-    assert again.ended is not None
-    assert not [p for p in only(Problem, again) if "unknown id" in p.detail]
+    done = await bent(run, f"delay:0.9@{seq_of(run, FrameReceived, 4)}", "silence@1")
+    assert done.ended is not None
+    cancelled = frame("message", CANCELLED)
+    items = sorted([*asking(), (3.0, cancelled)], key=lambda timed: timed[0])
+    taken_back = record(path.with_name("b.jsonl"), sse_plan(elicitation="ask"), *items)
+    done = await bent(taken_back, f"delay:0@{seq_of(taken_back, FrameReceived, 4)}")
+    assert only(QuestionAnswered, done) == []
+
+
+CANCELLED: dict[str, object] = {
+    "jsonrpc": "2.0",
+    "method": "notifications/cancelled",
+    "params": {"requestId": 7},
+}

@@ -29,7 +29,7 @@ CALL: Json = {"name": "add", "arguments": {"a": 1}, "_meta": {"progressToken": "
             True,
         ),
         ({"jsonrpc": "2.0", "method": "notifications/x"}, {"method": "notifications/x"}, False),
-        ({"jsonrpc": "2.0", "id": 7, "result": {}}, {"method": "(an answer)"}, False),
+        ({"jsonrpc": "2.0", "id": 7, "result": {}}, {"method": "(an answer)", "to": 7}, False),
     ],
 )
 def test_a_message_means_the_same_in_whatever_run_it_is_sent(

@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 50.0  # seconds for one command; the suite itself gives up after 60
+CIMD = "https://conformance-test.local/client-metadata.json"  # what the suite expects
 BROWSER = Path(__file__).parent / "browser.py"
 
 SCENARIO = os.environ["MCP_CONFORMANCE_SCENARIO"]
@@ -124,11 +125,31 @@ def authorized(client: Client) -> None:
 
 def _authorization(client: Client) -> None:
     """What the scenario's context says of credentials, as a person would set it."""
-    names = {
+    named = {
         "client_id": "RXMCP_OAUTH_CLIENT_ID",
         "client_secret": "RXMCP_OAUTH_CLIENT_SECRET",
+        "signing_algorithm": "RXMCP_OAUTH_PRIVATE_KEY_ALG",
+        "idp_client_id": "RXMCP_OAUTH_IDP_CLIENT_ID",
+        "idp_id_token": "RXMCP_OAUTH_IDP_ID_TOKEN",
+        "idp_issuer": "RXMCP_OAUTH_IDP_ISSUER",
+        "idp_token_endpoint": "RXMCP_OAUTH_IDP_TOKEN_ENDPOINT",
+        "valid_jwt": "RXMCP_OAUTH_WORKLOAD_JWT",
     }
-    client.variables |= {names[key]: str(CONTEXT[key]) for key in names if key in CONTEXT}
+    client.variables |= {named[key]: str(CONTEXT[key]) for key in named if key in CONTEXT}
+    if "private_key_pem" in CONTEXT:
+        key = Path(tempfile.mkdtemp()) / "key.pem"
+        key.write_text(CONTEXT["private_key_pem"], "utf-8")
+        client.options += ["--oauth-private-key-file", str(key)]
+    flows = {
+        "auth/client-credentials-jwt": "client-credentials",
+        "auth/client-credentials-basic": "client-credentials",
+        "auth/enterprise-managed-authorization": "enterprise",
+        "auth/wif-jwt-bearer": "workload",
+    }
+    if SCENARIO in flows:
+        client.options += ["--oauth-flow", flows[SCENARIO]]
+    if SCENARIO == "auth/basic-cimd":
+        client.options += ["--oauth-client-metadata-url", CIMD]
 
 
 WISHES: dict[str, Callable[[Client], None]] = {

@@ -30,6 +30,10 @@ BROKEN = {
     "Only shell/claude.py knows the model's SDK": [
         ("pipeline/shell/models.py", "import anthropic"),
     ],
+    "Only shell/oauth knows the package mcp, and what else OAuth needs": [
+        ("pipeline/shell/targets.py", "from mcp.client.auth import OAuthClientProvider"),
+        ("pipeline/shell/http_credentials.py", "import keyring"),
+    ],
     "Nobody imports main": [
         ("sinks/console.py", "from main import run"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from config.options import PostOptions, StreamOptions
+from pipeline.core.commands import Post
 from pipeline.core.events import AnswerEnded, FrameReceived, PostAnswered
 from tests.support.outbox import KEY, Answers, free_post, get, post, running
 from tests.support.wire import (
@@ -330,25 +331,50 @@ async def test_a_server_that_takes_no_connection_is_given_up_long_before_its_ans
     )
 
 
-async def never_read(peer: Peer) -> None:
-    """Have the client's writes fill all buffers there are."""
+async def deaf(peer: Peer) -> None:
+    """Read no more: what the client writes fills all buffers there are."""
     peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
-    peer.writer.get_extra_info("socket")
+
+
+async def wait(_: Peer) -> None:
     await asyncio.Event().wait()
 
 
+def large_post(url: str, id_: str = "1") -> Post:
+    """A message that no buffer on the way holds."""
+    large = free_post(url, id_, seconds=10_000)
+    large.message["n"] = "x" * 20_000_000
+    return large
+
+
 async def test_a_server_that_takes_no_message_is_given_up_long_before_its_answer() -> None:
-    async with serve([never_read], is_http=False) as wire:
+    async with serve([deaf, wait], is_http=False) as wire:
         answers, stream = Answers(), StreamOptions(connect_timeout=0.3)
         async with running(wire.url, answers, stream=stream) as (outbox, _):
-            large = free_post(wire.url, seconds=10_000)
-            large.message["n"] = "x" * 20_000_000
-            outbox.send(large)
+            outbox.send(large_post(wire.url))
             (answer,) = await answers.reach(1)
     assert (answer.status, answer.is_sent) == (None, True)
     assert answer.reason == (
         f"no answer came from 127.0.0.1:{wire.port} within 0.3 s (--connect-timeout)"
     )
+
+
+async def test_an_answer_that_comes_before_all_is_sent_has_all_the_time_of_answers() -> None:
+    gate, answers, stream = asyncio.Event(), Answers(), StreamOptions(connect_timeout=0.3)
+    script: Script = [deaf, EVENT_STREAM, b"data: 1\n\n", until(gate), b"data: 2\n\n", close]
+    async with (
+        serve(script, is_http=False) as wire,
+        serve([deaf, wait], is_http=False) as other,
+        running(wire.url, answers, stream=stream) as (outbox, _),
+        running(other.url, others := Answers(), stream=stream) as (another, _),
+    ):
+        outbox.send(large_post(wire.url))
+        await answers.reach(2)
+        another.send(large_post(other.url))
+        await others.reach(1)  # the time for sending is over for both
+        gate.set()
+        await answers.reach(3)
+    assert answers.items[:3] == [OPEN, frame("1"), frame("2")]
 
 
 async def test_an_answer_may_take_longer_than_a_connection() -> None:

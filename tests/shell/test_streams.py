@@ -180,6 +180,33 @@ async def test_each_server_has_its_own_stream() -> None:
     assert box.items == [StreamLost(server="fs", reason="enough"), StreamOpened(server="web")]
 
 
+async def test_another_transport_takes_the_place_of_a_link_without_a_word() -> None:
+    box, lines = Box(), Lines()
+    made = streams(lines.make, box)
+    made.open("fs", "http")
+    lines.feeds[0].on_next(OPENED)
+    made.open("fs", "http")
+    assert len(lines.feeds) == 1
+    made.open("fs", "sse")
+    assert lines.disposed == ["fs"]
+    lines.feeds[0].on_next(FRAME)
+    lines.feeds[0].on_next(StreamLost(server="fs", reason="too late"))
+    lines.feeds[1].on_next(OPENED)
+    assert box.items == [OPENED, OPENED]
+    made.close("fs", "enough")
+    assert box.items[2:] == [StreamLost(server="fs", reason="enough")]
+
+
+async def test_a_link_that_waits_for_its_next_attempt_is_replaced_too() -> None:
+    box, lines = Box(), Lines()
+    made = streams(lines.make, box)
+    made.open("fs", "sse")
+    lines.feeds[0].on_next(StreamLost(server="fs", reason="HTTP 404", retry_in=30.0, attempt=1))
+    made.open("fs", "http")
+    lines.feeds[0].on_next(OPENED)
+    assert (len(box.items), lines.disposed) == (1, ["fs"])
+
+
 async def test_reconnect_kicks_the_stream_with_the_reason() -> None:
     box, lines = Box(), Lines()
     made = streams(lines.make, box)

@@ -58,6 +58,8 @@ from pipeline.core.events import (
     ServersSettled,
     SessionOffers,
     SessionReady,
+    SignInEnded,
+    SignInStarted,
     SinkFailed,
     Stop,
     StreamLost,
@@ -116,6 +118,10 @@ def _step(state: AgentState, item: Passing) -> Step:
             return ask(state, Origin(server=server, route=route, rpc_id=id_), method, params)
         case ServerCancelled(server=server, id=id_):
             return after_questions(state, asking.on_cancelled(state.questions, server, id_))
+        case SignInStarted(server=server):
+            return replace(state, signing_in=state.signing_in | {server}), ()
+        case SignInEnded(server=server):
+            return replace(state, signing_in=state.signing_in - {server}), ()
         case SessionOffers(server=server, capabilities=offered):
             calls = tool_calls.on_offers(state.calls, server, offered)
             requests = requesting.on_offers(state.requests, server, offered)
@@ -131,8 +137,9 @@ def _step(state: AgentState, item: Passing) -> Step:
             return (state, ()) if is_late else _on_model(state, item)
         case PromptCancelled():
             return on_cancelled(state)
-        case SinkFailed(sink=sink, reason=reason):
-            return state, (Problem(where=f"sink {sink}", detail=reason),)
+        case SinkFailed(sink=sink, reason=reason, ends_run=ends_run):
+            state, outputs = on_cancelled(state) if ends_run else (state, ())
+            return state, (Problem(where=f"sink {sink}", detail=reason), *outputs)
         case SessionReady(route=route):
             state, outputs = after_calls(state, tool_calls.on_session_ready(state.calls, route))
             state, more = after_requests(state, requesting.on_session_ready(state.requests, item))
@@ -163,8 +170,8 @@ def _step(state: AgentState, item: Passing) -> Step:
 
 def _on_call_timer(state: AgentState, timer: str) -> Step:
     call = state.calls.open.get(timer.removeprefix(tool_calls.PREFIX))
-    if call is not None and asking.is_waited_for(state.questions, call.tool.server):
-        # The server waits for us: its silence is our own doing.
+    if call is not None and _waits_for_us(state, call.tool.server):
+        # Its silence is our own doing.
         return state, (tool_calls.deadline(state.calls, call),)
     return after_calls(state, tool_calls.on_timer(state.calls, timer))
 
@@ -174,6 +181,10 @@ def _on_request_timer(state: AgentState, timer: str) -> Step:
     if request is not None and asking.is_waited_for(state.questions, request.server):
         return state, (requesting.deadline(state.requests, request),)
     return after_requests(state, requesting.on_timer(state.requests, timer))
+
+
+def _waits_for_us(state: AgentState, server: str) -> bool:
+    return server in state.signing_in or asking.is_waited_for(state.questions, server)
 
 
 def _on_sampled(state: AgentState, item: ModelFinished | ModelFailed) -> Step:

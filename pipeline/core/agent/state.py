@@ -37,6 +37,7 @@ class AgentState(msgspec.Struct, frozen=True):
     phase: Phase = "starting"
     queue: tuple[Wish, ...] = ()
     is_into_chat: bool = False
+    signing_in: frozenset[str] = frozenset()
     talk: Conversation = Conversation()
     before: Conversation = Conversation()
     tools: dict[str, tuple[Tool, ...]] = {}

@@ -28,6 +28,8 @@ from pipeline.core.events import (
     RunStarted,
     ServersSettled,
     SessionClosed,
+    SignInEnded,
+    SignInStarted,
     StreamLost,
     StreamOpened,
     TimerFired,
@@ -91,6 +93,8 @@ def step(state: SessionsState, item: Passing) -> Step:
             return state, (item,)
         case RequestSubmitted(method="resources/subscribe" | "resources/unsubscribe"):
             return _on_subscribe(state, item)
+        case SignInStarted(server=server) | SignInEnded(server=server) if server in state.sessions:
+            return state, (item, *_on_sign_in(state, item))
         case AnswerEnded(server=server) if server in state.sessions:
             session, plan = state.sessions[server], state.plan
             return _move(state, server, item, http.on_ended(session, plan, item))
@@ -227,6 +231,20 @@ def _on_resume(state: SessionsState, item: TimerFired, request: str) -> Step:
         if request in session.answers:
             return _move(state, server, item, http.on_timer(session, request))
     return state, (item,)
+
+
+def _on_sign_in(state: SessionsState, item: SignInStarted | SignInEnded) -> Outputs:
+    """While credentials are got, what waits for the server has a person's time, not a server's."""
+    plan, session = state.plan, state.sessions[item.server]
+    is_begin = isinstance(item, SignInStarted)
+    timers: Outputs = ()
+    if session.phase not in ("closed", "ready", "failed"):
+        seconds = plan.question_timeout if is_begin else plan.connect_timeout
+        timers = (StartTimer(id=session.timer, seconds=seconds),)
+    if not state.is_settled:
+        seconds = plan.question_timeout if is_begin else plan.start_timeout
+        timers = (*timers, StartTimer(id=START, seconds=seconds))
+    return timers
 
 
 def _on_subscribe(state: SessionsState, item: RequestSubmitted) -> Step:

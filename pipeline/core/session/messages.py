@@ -110,6 +110,8 @@ def _on_one(session: Session, plan: Plan, message: jsonrpc.Message) -> Move:
             return session, _on_request(session, id_, method, params)
         case jsonrpc.Notification(method=method, params=params):
             return _on_notification(session, plan, method, params)
+        case jsonrpc.Malformed(reason=reason):
+            return session, (Problem(where=session.server, detail=reason),)
 
 
 def on_reply(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:

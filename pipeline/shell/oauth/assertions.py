@@ -5,24 +5,24 @@ told the authorization server by hand; both are the package's own flow here, wit
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
 
 import httpx2
 from mcp.shared.auth import JWT_BEARER_GRANT_TYPE, OAuthClientInformationFull, OAuthClientMetadata
 
 from config.options import OAuthOptions
 from pipeline.shell.authorizer import AuthorizationError
-from pipeline.shell.oauth.errors import said
+from pipeline.shell.oauth.errors import members_of, said
 from pipeline.shell.oauth.providers import Memory, Restoring, form
 from pipeline.shell.oauth.side import Answer
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  (RFC 8693: a name)
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
 ID_JAG = "urn:ietf:params:oauth:token-type:id-jag"
+
+_NOBODY = "unregistered"
 
 Send = Callable[[httpx2.Request], Awaitable[Answer]]
 
@@ -38,8 +38,8 @@ class AssertionProvider(Restoring):
         secret = options.client_secret
         self.issuer = options.issuer
         self.fixed = OAuthClientInformationFull(
-            # Without an id of ours nothing is sent as one: then the assertion says who we are.
-            client_id=options.client_id,
+            # Without an id nothing is sent as one: then the assertion alone says who we are.
+            client_id=options.client_id or _NOBODY,
             client_secret=None if secret is None else secret.get_secret_value(),
             grant_types=[JWT_BEARER_GRANT_TYPE],
             token_endpoint_auth_method="none",  # noqa: S106  (a name)
@@ -139,9 +139,5 @@ class EnterpriseProvider(AssertionProvider):
 
 
 def _member(body: bytes, name: str) -> str:
-    try:
-        found: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    value = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
+    value = members_of(body).get(name)
     return value if isinstance(value, str) else ""

@@ -1,6 +1,8 @@
 """How often a server is authorized anew before we take its no for a no."""
 
 from collections import deque
+from collections.abc import MutableMapping
+from typing import TypeAlias, TypeVar
 
 from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.challenge import FORBIDDEN, UNAUTHORIZED, Challenge
@@ -11,12 +13,16 @@ WINDOW = 600.0
 """Seconds. Tokens that live for an hour run out, and are asked for again, as often as they like."""
 _MOST_KINDS = 64
 
+T = TypeVar("T")
+_Key: TypeAlias = tuple[int, frozenset[str]]
+
 
 class Attempts:
-    """Counts by challenge: its status, and the scope it asks for."""
+    """Counts by challenge: its status, and the scope it asks for. What is closed stays closed."""
 
     def __init__(self) -> None:
-        self._met: dict[tuple[int, str], deque[float]] = {}
+        self._met: dict[_Key, deque[float]] = {}
+        self._closed: dict[_Key, str] = {}
 
     def spend(self, challenge: Challenge, now: float) -> None:
         """Count one; `now` is in seconds of any clock that does not jump.
@@ -24,7 +30,9 @@ class Attempts:
         Raises:
             AuthorizationError: If it would be one too many.
         """
-        key = challenge.status, " ".join(sorted(set(challenge.scope.split())))
+        key = _key(challenge)
+        if key in self._closed:
+            raise AuthorizationError(self._closed[key])
         met = self._met.setdefault(key, deque())
         while met and now - met[0] > WINDOW:
             met.popleft()
@@ -35,5 +43,18 @@ class Attempts:
                 is_final=False,
             )
         met.append(now)
-        while len(self._met) > _MOST_KINDS:
-            del self._met[next(iter(self._met))]
+        _bound(self._met)
+
+    def close(self, challenge: Challenge, why: str) -> None:
+        """Whoever tries again gets the same answer: so nobody does."""
+        self._closed[_key(challenge)] = why
+        _bound(self._closed)
+
+
+def _key(challenge: Challenge) -> _Key:
+    return challenge.status, frozenset(challenge.scope.split())
+
+
+def _bound(table: MutableMapping[_Key, T]) -> None:
+    while len(table) > _MOST_KINDS:
+        del table[next(iter(table))]

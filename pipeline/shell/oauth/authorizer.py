@@ -17,10 +17,10 @@ from config.options import OAuthOptions
 from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.attempts import Attempts
 from pipeline.shell.oauth.challenge import UNAUTHORIZED, Challenge, read_challenge
+from pipeline.shell.oauth.errors import UnknownClientError
 from pipeline.shell.oauth.grant import Grant
 from pipeline.shell.oauth.keeper import Keeper
 from pipeline.shell.oauth.storage import Store
-from pipeline.shell.oauth.threads import in_thread
 from pipeline.shell.targets import Target, public_url
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pipeline.shell.oauth.dpop import DpopKey
 
 _JUST_NOW = 60.0  # seconds: what was refreshed, or failed to be, so recently is not tried again
-_IMPORT_PATIENCE = 60.0  # seconds; it takes one, on a slow disk some
 
 _sent: ContextVar[tuple[int, int, str]] = ContextVar("sent")
 """What this task's last request goes with: whose it is, the version of the grant, the nonce."""
@@ -71,7 +70,9 @@ class OAuthAuthorizer:
         self._is_loaded = False
         self._version = 0
         self._tried_refresh_at = float("-inf")
-        self._failure: AuthorizationError | None = None
+        self._failures = 0
+        self._failed_at: Challenge | None = None
+        self._failed = ""
         self._key: DpopKey | None = None
         self._nonce = ""
 
@@ -110,32 +111,34 @@ class OAuthAuthorizer:
         owner, version, nonce = _sent.get((0, 0, ""))
         if owner != id(self):  # another task has asked for the credentials
             version, nonce = self._version, self._nonce
-        if challenge.error == "use_dpop_nonce" and self._key is not None:
-            self._nonce = _nonce(headers)
-            return self._nonce != nonce
+        fresh_nonce = _nonce(headers) if challenge.error == "use_dpop_nonce" else ""
+        if fresh_nonce and self._key is not None:
+            self._nonce = fresh_nonce
+            return fresh_nonce != nonce
+        failures = self._failures
         async with self._lock:
             await self._load()
-            if version == self._version:
-                await self._meet(challenge)
-            failure = self._failure
-        if failure is not None:
-            raise AuthorizationError(str(failure), is_final=failure.is_final)
+            if version != self._version:
+                return True
+            if failures != self._failures and self._failed_at == challenge:
+                raise AuthorizationError(self._failed)  # waited for the same: the same answer
+            await self._meet(challenge)
         return True
 
     async def _meet(self, challenge: Challenge) -> None:
-        """Have other credentials, or a failure. Alone: the lock is held."""
-        if self._failure is not None and self._failure.is_final:
-            return
+        """Have other credentials. Alone: the lock is held."""
         if challenge.status == UNAUTHORIZED and self._may_refresh() and await self._refresh():
-            self._failure = None
             return
         try:
             await self._authorize(challenge)
         except AuthorizationError as exc:
-            self._failure = exc
-            self._version += 1  # whoever waits for the same has the same answer
-        else:
-            self._failure = None
+            self._failures += 1
+            self._failed_at, self._failed = challenge, str(exc)
+            if exc.is_final:
+                self._attempts.close(challenge, str(exc))
+            if isinstance(exc, UnknownClientError):
+                await self._forget_client()
+            raise
 
     async def _authorize(self, challenge: Challenge) -> None:
         if self._options.kind == "browser" and not self._may_ask:
@@ -156,6 +159,9 @@ class OAuthAuthorizer:
         try:
             flows = await self._flows()
             await self._take(await flows.refresh(self._client(flows), grant))
+        except UnknownClientError:
+            await self._forget_client()
+            return False
         except AuthorizationError as exc:
             return exc.is_final and await self._replace(grant)
         return True
@@ -170,6 +176,11 @@ class OAuthAuthorizer:
             dead, tokens={**(dead.tokens or {}), "refresh_token": None}
         )
         return False
+
+    async def _forget_client(self) -> None:
+        if self._grant is not None and not self._options.client_id:
+            self._grant = msgspec.structs.replace(self._grant, client=None)
+            await self._keeper.save(self._grant)
 
     async def _load(self) -> None:
         if not self._is_loaded:
@@ -206,7 +217,7 @@ class OAuthAuthorizer:
         return flows.Client(self._name, self._url, self._options, self._say, self._resolver)
 
     async def _flows(self) -> "ModuleType":
-        return await in_thread(_import_flows, seconds=_IMPORT_PATIENCE)
+        return await asyncio.to_thread(_import_flows)
 
     def _warn(self, text: str) -> None:
         self._say(f"! {self._name}: {text}")

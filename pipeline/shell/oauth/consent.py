@@ -18,7 +18,8 @@ from pipeline.shell.oauth.providers import BrowserProvider
 class Consent:
     """One question to a person. `say` gets whole lines for standard error.
 
-    `show` and `wait` are what the provider calls, one after the other.
+    `show` and `wait` are what the provider calls, one after the other; between the two it
+    `is_unanswered`.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Consent:
         self._options = options
         self._say = say
         self.provider: BrowserProvider | None = None
+        self.is_unanswered = False
 
     async def show(self, address: str) -> None:
         """Say the address in full, and open it if that is wished."""
@@ -41,6 +43,7 @@ class Consent:
             " open this in a browser:"
         )
         self._say(f"  {address}")
+        self.is_unanswered = True
         if self._options.no_browser:
             return
         if not await open_address(address, self._options.browser):
@@ -49,6 +52,7 @@ class Consent:
     async def wait(self) -> AuthorizationCodeResult:
         """The answer, once it is sure that it comes from whom it was asked of."""
         found = await self._listener.wait(self._options.timeout)
+        self.is_unanswered = False
         self._check_issuer(found)
         if not found.code:
             why = f": {shown(found.error)}" if found.error else ""

@@ -5,10 +5,8 @@ client; here its side requests go over aiohttp (`side`), with what the package l
 the server itself declares, DPoP proofs, and errors in words without the tokens that were in them.
 """
 
-import contextlib
 import json
 from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 import httpx2
 from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, OAuthTokenError
@@ -18,7 +16,7 @@ from config.options import OAuthOptions
 from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.challenge import Challenge
 from pipeline.shell.oauth.dpop import ALGORITHM, DpopKey
-from pipeline.shell.oauth.errors import oauth_error, said, shown
+from pipeline.shell.oauth.errors import members_of, oauth_error, shown
 from pipeline.shell.oauth.metadata import (
     ServerMetadata,
     check_pkce,
@@ -27,17 +25,12 @@ from pipeline.shell.oauth.metadata import (
     without_scopes,
 )
 from pipeline.shell.oauth.providers import BrowserProvider, Restoring
+from pipeline.shell.oauth.refusals import failure, is_passing, refusal
 from pipeline.shell.oauth.side import Answer, SideRequests
 from pipeline.shell.targets import origin
 
 _REVISION = "2025-11-25"  # from which on `resource` goes with every request, metadata or not
 _ODD = (ValueError, TypeError, KeyError, RecursionError, httpx2.InvalidURL)
-_SECRET_FIELDS = frozenset(
-    {
-        *("assertion", "client_assertion", "client_secret", "code", "code_verifier"),
-        *("refresh_token", "subject_token"),
-    }
-)
 
 
 class Driver:
@@ -61,6 +54,7 @@ class Driver:
         self._provider: Restoring | None = None
         self._server = ServerMetadata((), ())
         self.trouble: AuthorizationError | None = None
+        self._is_down = False
 
     async def run(self, provider: Restoring) -> None:
         """Refresh (without a challenge), or authorize anew; then the provider has the tokens.
@@ -82,7 +76,7 @@ class Driver:
                 elif self._challenge is None:
                     return
                 else:
-                    is_told, response = True, _refusal(self._challenge, self._options, request)
+                    is_told, response = True, refusal(self._challenge, self._options, request)
                 step = await flow.asend(response)
         except OAuthRegistrationError:
             raise self._not_registered() from None
@@ -91,7 +85,10 @@ class Driver:
                 "the authorization server's answer holds no token"
             ) from None
         except OAuthFlowError as exc:
-            raise AuthorizationError(shown(str(exc))) from None
+            # Those of this class itself speak of addresses and issuers, and never of tokens.
+            raise AuthorizationError(
+                f"the metadata does not fit: {shown(str(exc))}", is_final=not self._is_down
+            ) from None
         except (StopAsyncIteration, *_ODD):
             # Of the package, or of pydantic: what the text quotes may be a token.
             raise AuthorizationError(
@@ -125,23 +122,51 @@ class Driver:
         return answer
 
     async def _side_request(self, request: httpx2.Request) -> httpx2.Response:
+        is_get, is_metadata = request.method == "GET", is_metadata_url(str(request.url))
         if _is_token_request(request):
+            self._check_home()
             answer = await self._send_token_request(request)
             body = self._token_answer(request, answer)
-        else:
+        elif is_get:
             answer = await self.send(request)
-            body = answer.body
-        if request.method == "POST" and not _is_token_request(request):
-            self.trouble = _refused(request, answer, "does not register this client")
-        elif is_metadata_url(str(request.url)) and answer.status == HTTPStatus.OK:
-            body = self._metadata(request, body)
+            body = self._document(request, answer) if is_metadata else answer.body
+        else:
+            self._check_home()
+            answer = await self.send(request)
+            self.trouble = failure(request, answer, "does not register this client")
+            body = answer.body if self.trouble else self._registration(answer.body)
+        self._is_down |= is_get and is_passing(answer.status)
         kept = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
         return httpx2.Response(answer.status, headers=kept, content=body, request=request)
 
-    def _metadata(self, request: httpx2.Request, body: bytes) -> bytes:
-        provider, url = self._provider, str(request.url)
+    def _check_home(self) -> None:
+        """The package would take the MCP server itself for the authorization server it named.
+
+        Only a server that names none may be one itself (MCP 2025-03-26, "Fallbacks").
+        """
+        assert self._provider is not None, "it runs"
+        context = self._provider.context
+        if context.protected_resource_metadata is not None and context.oauth_metadata is None:
+            named = shown(context.auth_server_url or "")
+            raise AuthorizationError(f"found no metadata of the authorization server {named}")
+
+    def _registration(self, body: bytes) -> bytes:
+        """With what the RFC says where the server does not: a secret goes as Basic (7591, 2)."""
+        members = members_of(body)
+        if "client_secret" not in members or members.get("token_endpoint_auth_method"):
+            return body
+        return json.dumps({**members, "token_endpoint_auth_method": "client_secret_basic"}).encode()
+
+    def _document(self, request: httpx2.Request, answer: Answer) -> bytes:
+        """The metadata of an authorization server, as the package is to see it."""
+        provider, url, body = self._provider, str(request.url), answer.body
         assert provider is not None, "it runs"
-        found = read_metadata(body)
+        if is_passing(answer.status):  # it may well have metadata, so there is no going on without
+            raise AuthorizationError(
+                f"{origin(url).place} does not tell its metadata: HTTP {answer.status}",
+                is_final=False,
+            )
+        found = read_metadata(body) if answer.status == HTTPStatus.OK else None
         if found is None:
             return body
         context = provider.context
@@ -169,24 +194,20 @@ class Driver:
             protected is not None and protected.dpop_bound_access_tokens_required
         )
         is_possible = "dpop" in schemes and ALGORITHM in self._server.dpop_algorithms
-        is_wanted = wish == "always" or (wish == "auto" and (is_required or is_possible))
+        is_bound = self.dpop is not None  # and so it stays
+        is_sensible = is_required or is_possible or is_bound
+        is_wanted = wish == "always" or (wish == "auto" and is_sensible)
         self.dpop = (self.dpop or DpopKey()) if is_wanted else None
 
     def _token_answer(self, request: httpx2.Request, answer: Answer) -> bytes:
         """The answer as the package takes it: it knows Bearer tokens only."""
-        self.trouble = _refused(request, answer, "gives no token")
-        if (
-            answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            or answer.status == HTTPStatus.TOO_MANY_REQUESTS
-        ):
-            assert self.trouble is not None, "it is no success"
-            raise self.trouble  # what is in hand stays as it is: it may be good tomorrow
-        try:
-            members = json.loads(answer.body)
-            kind = str(members["token_type"]).lower()
-        except (ValueError, RecursionError, KeyError, TypeError):
+        self.trouble = failure(request, answer, "gives no token")
+        if self.trouble is not None:
+            if not self.trouble.is_final:
+                raise self.trouble  # what is in hand stays as it is: it may be good tomorrow
             return answer.body
-        if kind == "dpop" and self.dpop is not None:
+        members = members_of(answer.body)
+        if str(members.get("token_type")).lower() == "dpop" and self.dpop is not None:
             return json.dumps({**members, "token_type": "Bearer"}).encode()
         if self._options.dpop == "always":
             raise AuthorizationError(
@@ -210,49 +231,6 @@ class Driver:
             f"{trouble}; register it there by hand, and set --oauth-client-id",
             is_final=trouble.is_final,
         )
-
-
-def _refusal(
-    challenge: Challenge, options: OAuthOptions, request: httpx2.Request
-) -> httpx2.Response:
-    """The server's refusal, written so that the package reads in it what we have read.
-
-    The user's own scope takes the place of the server's; a step-up adds to what there is.
-    """
-    scope = challenge.scope if challenge.is_step_up else options.scope or challenge.scope
-    params = {
-        "error": challenge.error,
-        "scope": scope,
-        "resource_metadata": challenge.resource_metadata,
-    }
-    # A quotation mark would end the value for the package; no URL and no scope has one.
-    said = [f'{name}="{value}"' for name, value in params.items() if value and '"' not in value]
-    headers = {"WWW-Authenticate": f"Bearer {', '.join(said)}"}
-    return httpx2.Response(challenge.status, headers=headers, request=request)
-
-
-def _refused(request: httpx2.Request, answer: Answer, what: str) -> AuthorizationError | None:
-    """Why a POST failed, in words; None if it did not."""
-    if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
-        return None
-    why = said(answer.body, _secrets_in(request))
-    is_passing = (
-        answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        or answer.status == HTTPStatus.TOO_MANY_REQUESTS
-    )
-    return AuthorizationError(
-        f"{origin(str(request.url)).place} {what}: HTTP {answer.status}{why and f', {why}'}",
-        is_final=not is_passing,
-    )
-
-
-def _secrets_in(request: httpx2.Request) -> list[str]:
-    """What went along with a request, and may come back in an error."""
-    fields = parse_qsl(request.content.decode("utf-8", "replace"))
-    found = [value for name, value in fields if name in _SECRET_FIELDS]
-    with contextlib.suppress(KeyError):
-        found.append(request.headers["Authorization"].rpartition(" ")[2])
-    return found
 
 
 def _is_token_request(request: httpx2.Request) -> bool:

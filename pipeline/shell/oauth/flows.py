@@ -16,6 +16,7 @@ from pipeline.shell.oauth.challenge import Challenge
 from pipeline.shell.oauth.consent import Consent
 from pipeline.shell.oauth.dpop import DpopKey
 from pipeline.shell.oauth.driver import Driver
+from pipeline.shell.oauth.errors import UnknownClientError
 from pipeline.shell.oauth.grant import Grant
 from pipeline.shell.oauth.guard import Guard
 from pipeline.shell.oauth.listener import Listener
@@ -51,7 +52,7 @@ async def refresh(client: Client, grant: Grant) -> Grant:
         provider = _provider(client, driver, "http://127.0.0.1/callback", None)
         provider.grant = msgspec.structs.replace(grant, expires_at=_LONG_AGO)
         await driver.run(provider)
-        return _ended(provider, driver)
+        return _ended(client, provider, driver)
 
 
 async def authorize(client: Client, challenge: Challenge, grant: Grant | None) -> Grant:
@@ -68,15 +69,20 @@ async def authorize(client: Client, challenge: Challenge, grant: Grant | None) -
             provider = _provider(client, driver, "", None)
             provider.grant = grant
             await driver.run(provider)
-            return _ended(provider, driver)
+            return _ended(client, provider, driver)
         async with await _listener(client.options, grant) as listener:
             consent = Consent(client.name, listener, client.options, client.say)
             provider = _provider(client, driver, listener.uri, consent)
             provider.grant = _for_listener(grant, listener, client.options)
             if grant is not None and not provider.issuer:
                 provider.issuer = grant.issuer
-            await driver.run(provider)
-            return _ended(provider, driver)
+            try:
+                await driver.run(provider)
+            except AuthorizationError as exc:
+                if consent.is_unanswered:  # it may have shown an error in the browser instead
+                    raise UnknownClientError(str(exc), is_final=exc.is_final) from exc
+                raise
+            return _ended(client, provider, driver)
 
 
 def _side(client: Client) -> SideRequests:
@@ -150,8 +156,13 @@ def _registered_port(grant: Grant | None) -> int | None:
         return None
 
 
-def _ended(provider: Restoring, driver: Driver) -> Grant:
+def _ended(client: Client, provider: Restoring, driver: Driver) -> Grant:
     grant = provider.end(dpop_key=driver.dpop.pem if driver.dpop is not None else "")
     if grant.access_token:
-        return grant
+        if client.options.kind == "browser":
+            return grant
+        # What a machine can ask for at any time it does not refresh (RFC 6749, 4.4.3).
+        return msgspec.structs.replace(
+            grant, tokens={**(grant.tokens or {}), "refresh_token": None}
+        )
     raise driver.trouble or AuthorizationError("the tokens could not be refreshed")

@@ -35,7 +35,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def can_refresh(self) -> bool:
         """Can there be a new token without asking anybody?"""
-        return bool((self.tokens or {}).get("refresh_token"))
+        return bool((self.tokens or {}).get("refresh_token") and self.client_id)
 
     @property
     def client_id(self) -> str:

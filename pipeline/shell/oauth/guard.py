@@ -73,8 +73,11 @@ class Guard:
         self._resolver = ThreadedResolver() if resolver is None else resolver
         self._zones: frozenset[Zone] | None = None
 
-    def check(self, url: str) -> None:
+    def check(self, method: str, url: str) -> None:
         """See that a URL may be asked at all; its address is looked at when it is connected to.
+
+        Of an MCP server that is itself spoken to over http, metadata may be read, as all is that it
+        says; but nothing secret is sent there.
 
         Raises:
             AuthorizationError: If it may not.
@@ -85,7 +88,8 @@ class Guard:
             raise AuthorizationError(
                 f"the server led to {shown(url)}, expected an https:// address"
             ) from None
-        if there.scheme != "https" and not is_loopback(there.host) and there != self._home:
+        is_own_metadata = method == "GET" and there == self._home
+        if there.scheme != "https" and not is_loopback(there.host) and not is_own_metadata:
             raise AuthorizationError(
                 f"the server led to {shown(str(there))}, expected https, as"
                 " over http others can read keys"

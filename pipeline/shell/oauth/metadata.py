@@ -6,7 +6,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from pipeline.shell.authorizer import AuthorizationError
-from pipeline.shell.oauth.errors import shown
+from pipeline.shell.oauth.errors import members_of, shown
 
 _WELL_KNOWN = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
@@ -42,8 +42,8 @@ def is_metadata_url(url: str) -> bool:
 
 def read_metadata(body: bytes) -> ServerMetadata | None:
     """What a document says; None if it is none."""
-    document = _document(body)
-    if document is None:
+    document = members_of(body)
+    if not document:
         return None
     return ServerMetadata(
         _words(document, "token_endpoint_auth_methods_supported"),
@@ -59,8 +59,8 @@ def check_pkce(body: bytes, url: str) -> None:
     Raises:
         AuthorizationError: If it does not say so.
     """
-    document = _document(body)
-    if document is not None and "S256" not in _words(document, "code_challenge_methods_supported"):
+    document = members_of(body)
+    if "S256" not in _words(document, "code_challenge_methods_supported"):
         found = document.get("code_challenge_methods_supported")
         raise AuthorizationError(
             f"{urlsplit(url).netloc} is not asked, for it does not say that it protects"
@@ -75,18 +75,10 @@ def without_scopes(body: bytes) -> bytes:
     MCP, "Scope Selection Strategy": where neither the challenge nor the MCP server names scopes,
     none is sent; the package `mcp` would send all that the authorization server has.
     """
-    document = _document(body)
-    if document is None or "scopes_supported" not in document:
+    document = members_of(body)
+    if "scopes_supported" not in document:
         return body
     return json.dumps({k: v for k, v in document.items() if k != "scopes_supported"}).encode()
-
-
-def _document(body: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 def _words(document: dict[str, Any], name: str) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class SideRequests:
             AuthorizationError: If the URL must not be asked, or no whole answer came.
         """
         assert self._http is not None, "entered before"
-        self._guard.check(url)
+        self._guard.check(method, url)
         self._guard.trust_proxy(url)
         await self._check_literal(url)
         try:
