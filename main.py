@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 
 from config.command_line import Shown, UsageError, read_command_line
 from config.streams import open_standard_streams, write
+from pipeline.failures import tell_end, tell_failure, tell_line, tell_untold
 
 if TYPE_CHECKING:  # heavy: only a real run pays for them
     from config.mcp_entry import McpEntry
     from config.settings import Settings
     from pipeline.assembly import Run
-    from pipeline.core.events import PromptSubmitted, RunEnded
     from pipeline.core.plan import ServerPlan
-    from pipeline.shell.prompts import PromptReader
-    from sinks.tool_names import ToolNames
 
 USAGE, FAILED = 2, 1
 _DOTENV = Path(".env")
@@ -31,7 +29,6 @@ _DIRECT = """\
 = no model is set: `direct` takes `tool key=value …`, and `help` lists the tools
   for Claude set ANTHROPIC_API_KEY; for a local model ANTHROPIC_BASE_URL and --model NAME
 """
-_CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
 
 
 class UnfitInputError(Exception):
@@ -64,12 +61,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     for notice in settings.notices:
         write(sys.stderr, f"! {notice}\n")
     try:
-        return asyncio.run(_COMMANDS.get(settings.command, _client)(settings))
+        command = _client if settings.against else _COMMANDS.get(settings.command, _client)
+        return asyncio.run(command(settings))
     except Exception as exc:  # noqa: BLE001  a bug of ours: told in words, whole in the log
         from loguru import logger
 
         logger.opt(exception=exc).debug("! a fault of rxmcp itself")
-        return _failed(settings, FAILED, f"a fault of rxmcp itself: {exc!r}; please report it")
+        return tell_failure(settings, FAILED, f"a fault of rxmcp itself: {exc!r}; please report it")
 
 
 async def _serve(settings: "Settings") -> int:
@@ -87,7 +85,7 @@ async def _serve(settings: "Settings") -> int:
     try:
         await _serve_until_cancelled(settings)
     except UnfitInputError as exc:
-        return _failed(settings, USAGE, str(exc))
+        return tell_failure(settings, USAGE, str(exc))
     except asyncio.CancelledError:
         if not caught:
             raise
@@ -102,7 +100,7 @@ async def _serve_until_cancelled(settings: "Settings") -> None:
         from pipeline.shell.recordings import RecordingError
 
         try:
-            await serve_file(Path(settings.serve_from), host=host, port=port, log=_log_line)
+            await serve_file(Path(settings.serve_from), host=host, port=port, log=tell_line)
         except RecordingError as exc:
             raise UnfitInputError(str(exc)) from exc
     from server.options import ServerOptions
@@ -111,7 +109,7 @@ async def _serve_until_cancelled(settings: "Settings") -> None:
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     options = ServerOptions(host=host, port=port, folder=settings.serve_folder, api_key=key)
     try:
-        await serve_until_cancelled(options, log=_log_line)
+        await serve_until_cancelled(options, log=tell_line)
     except ServerStartError as exc:
         raise UnfitInputError(str(exc)) from exc
 
@@ -120,17 +118,19 @@ async def _client(settings: "Settings") -> int:
     from pipeline.runtime import CoreFaultError, ShutdownError
     from pipeline.servers import ServersError
     from pipeline.shell.recordings import RecordingError
+    from pipeline.standard_input import ContextError
     from sinks.base import SinkError
 
+    run_client = _run_client if settings.against is None else _run_against
     async with AsyncExitStack() as stack:
         try:
-            return await _run_client(settings, stack)
-        except (RecordingError, ServersError, UnfitInputError) as exc:
-            return _failed(settings, USAGE, str(exc))
+            return await run_client(settings, stack)
+        except (ContextError, RecordingError, ServersError, UnfitInputError) as exc:
+            return tell_failure(settings, USAGE, str(exc))
         except SinkError as exc:
-            return _failed(settings, USAGE, f"a sink cannot be opened: {exc}")
+            return tell_failure(settings, USAGE, f"a sink cannot be opened: {exc}")
         except (CoreFaultError, ShutdownError) as exc:
-            return _failed(settings, FAILED, str(exc))
+            return tell_failure(settings, FAILED, str(exc))
 
 
 async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
@@ -138,7 +138,8 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     from pipeline.going_on import earlier_run
     from pipeline.headers import new_header
     from pipeline.plans import goal_of, make_plan
-    from pipeline.servers import connect, server_plan
+    from pipeline.servers import reach
+    from pipeline.standard_input import is_person_there, read_context, read_prompts
     from sinks.tool_names import ToolNames
 
     goes_on = settings.command in ("resume", "fork")
@@ -149,25 +150,42 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
     if is_interactive and settings.model == "direct" and not settings.quiet:
         write(sys.stderr, _DIRECT)
-    servers = [server_plan(entry, settings) for entry in entries]
+    servers, links = reach(entries, settings, is_terminal=is_person_there(), say=tell_line)
     plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
     names = ToolNames()
+    words = names.words if is_interactive else None
     client = Run(
         settings,
         plan,
-        [connect(each, settings, is_terminal=_is_terminal(), say=_log_line) for each in entries],
-        prompts=_prompts(stack, names if is_interactive else None) if goal == "chat" else None,
+        links,
+        prompts=read_prompts(stack, words) if goal == "chat" else None,
         also=[names],
         earlier=earlier,
     )
     _interrupt(client)
-    context = await _context(settings)
+    context = None if settings.prompt is None else await read_context()
     ended = await client.run(*first_inputs(settings, plan, context=context, is_resumed=goes_on))
-    for failure in client.untold:
-        write(sys.stderr, f"! {failure}\n")
-    code = _ended(settings, ended)
+    tell_untold(client)
+    code = tell_end(settings, ended)
     # Nobody got the answers: that is no success, however well they came about.
     return FAILED if code == 0 and client.untold else code
+
+
+async def _run_against(settings: "Settings", stack: AsyncExitStack) -> int:
+    from pipeline.against.live import LiveReplay
+    from pipeline.core.events import RunStarted
+    from pipeline.standard_input import is_person_there
+
+    replay = LiveReplay(settings)
+    entries = await _servers(settings, () if settings.servers else replay.servers, stack)
+    for notice in replay.notices(entries):
+        write(sys.stderr, f"! {notice}\n")
+    client = replay.run(entries, is_terminal=is_person_there(), say=tell_line)
+    _interrupt(client)
+    ended = await client.run(RunStarted())
+    tell_untold(client)
+    code = replay.finish(ended)
+    return tell_end(settings, ended) if code == ended.code else code
 
 
 async def _read(settings: "Settings") -> int:
@@ -197,7 +215,7 @@ async def _read(settings: "Settings") -> int:
             case _:
                 return await replay_file(settings)
     except (RecordingError, SinkError) as exc:
-        return _failed(settings, USAGE, str(exc))
+        return tell_failure(settings, USAGE, str(exc))
 
 
 async def _servers(
@@ -207,11 +225,12 @@ async def _servers(
     from config.mcp_entry import McpEntry
     from config.servers import EMBEDDED
     from pipeline.servers import choose, configured
+    from pipeline.standard_input import may_start
 
     entries = configured(settings, os.environ, Path.cwd())
     for notice in (words for entry in entries for words in entry.notices):
         write(sys.stderr, f"! {notice}\n")
-    chosen = choose(settings, entries, known, allow=_may_start)
+    chosen = choose(settings, entries, known, allow=may_start)
     if chosen and not any(plan.name == EMBEDDED for plan in known):
         return chosen
     from server.options import ServerOptions
@@ -224,54 +243,6 @@ async def _servers(
     except ServerStartError as exc:
         raise UnfitInputError(str(exc)) from exc
     return [*chosen, McpEntry(EMBEDDED, url=running.url)]
-
-
-def _may_start(entries: "Sequence[McpEntry]") -> bool:
-    """Ask before a file that happens to lie here starts programs; without a terminal, no."""
-    if not _is_terminal():
-        return False
-    import shlex
-
-    for entry in entries:
-        words = " ".join(shlex.quote(word) for word in (entry.command, *entry.args))
-        write(sys.stderr, f"? {entry.source} starts {entry.name!r}: {words!a}\n")
-    write(sys.stderr, "  start it? [y/N] ")
-    return input().strip().lower() in ("y", "yes")
-
-
-def _is_terminal() -> bool:
-    """Is somebody there who can be asked?"""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-async def _context(settings: "Settings") -> "PromptSubmitted | None":
-    """What stands on standard input beside a `-p`, if it is no terminal."""
-    if settings.prompt is None:
-        return None
-    from pipeline.core.events import PromptRejected, PromptSubmitted
-    from pipeline.shell.prompts import PipeReader, stdin_fd
-
-    fd = stdin_fd()
-    if fd is None or os.isatty(fd):
-        return None
-    try:
-        context = await PipeReader(fd).read_all(patience=_CONTEXT_PATIENCE)
-    except TimeoutError:
-        return None
-    if isinstance(context, PromptRejected):
-        raise UnfitInputError(f"standard input cannot be the context of -p: {context.reason}")
-    return context if isinstance(context, PromptSubmitted) else None
-
-
-def _prompts(stack: AsyncExitStack, names: "ToolNames | None") -> "PromptReader":
-    from pipeline.shell.prompts import PipeReader, stdin_fd
-    from pipeline.shell.terminal import TerminalReader
-
-    if names is None:
-        return PipeReader(stdin_fd())
-    reader = TerminalReader(words=names.words)
-    stack.enter_context(reader.patch())
-    return reader
 
 
 def _interrupt(client: "Run") -> None:
@@ -289,30 +260,6 @@ def _on_signals(stop: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
-
-
-def _ended(settings: "Settings", ended: "RunEnded") -> int:
-    if ended.code and settings.output_format != "text":
-        _tell_json(ended.code, ended.reason)
-    return ended.code
-
-
-def _failed(settings: "Settings", code: int, reason: str) -> int:
-    if settings.output_format != "text":
-        _tell_json(code, reason)
-    else:
-        write(sys.stderr, f"! {reason}\n")
-    return code
-
-
-def _tell_json(code: int, reason: str) -> None:
-    import json
-
-    write(sys.stderr, json.dumps({"error": {"code": code, "message": reason}}) + "\n")
-
-
-def _log_line(line: str) -> None:
-    write(sys.stderr, f"{line}\n")
 
 
 _READERS = ("replay", "show", "diff", "lint", "migrate", "redact")

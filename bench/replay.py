@@ -3,8 +3,8 @@
     python bench/replay.py
 
 Replay: one session with many progress events, items per second of CPU, with and without `--check`.
-Recording: the same chat turns on the embedded server with and without `--sink jsonl`, in turn;
-CPU seconds of the whole process, and their ratio.
+Recording: the same chat turns on the embedded server without and with `--sink jsonl`, in turn, for
+each way to flush; CPU seconds of the whole process (the server is in it), and what one event costs.
 """
 
 import asyncio
@@ -27,7 +27,13 @@ from pipeline.shell.recordings import last_run  # noqa: E402  needs the path abo
 from tests.support.play import Core, finished, sse_start, told, use  # noqa: E402  needs the path above
 
 EVENTS = 100_000
-RUNS = 5
+RUNS = 7
+WAYS = {
+    "--fsync none": ("--fsync", "none"),
+    "--fsync interval (default)": (),
+    "rotated and compressed": ("--rotate-size", "512KiB", "--compress", "zstd"),
+    "--fsync always": ("--fsync", "always"),
+}
 
 
 def write_session(path: Path) -> int:
@@ -78,16 +84,22 @@ def main() -> None:
         checked = replay_speed(path, ReplayOptions(check=True))
         speeds = f"{plain:,.0f} items/s of CPU, {checked:,.0f} with --check"
         print(f"replay of {count:,} items: {speeds}")
-        without, recorded = [], []
+        without: list[float] = []
+        recorded: dict[str, list[float]] = {way: [] for way in WAYS}
         for run in range(RUNS):
             without.append(chat_cpu(folder, "--sink", "console"))
-            sinks = ("--sink", "console", "--sink", f"jsonl=r{run}.jsonl")
-            recorded.append(chat_cpu(folder, *sinks))
-        one, other = statistics.median(without), statistics.median(recorded)
-        print(
-            f"400 turns of 2 calls: {one:.2f} s of CPU without a recording, {other:.2f} s with one,"
-            f" ratio {other / one:.2f} (medians of {RUNS})"
-        )
+            for place, (way, words) in enumerate(WAYS.items()):
+                sinks = ("--sink", "console", "--sink", f"jsonl=r{place}-{run}.jsonl")
+                recorded[way].append(chat_cpu(folder, *sinks, *words))
+        events = sum(1 for _ in last_run(folder / "r0-0.jsonl").entries())
+        base = statistics.median(without)
+        print(f"400 turns of 2 calls, {events:,} events, {base:.2f} s of CPU without a recording")
+        for way, times in recorded.items():
+            spent = statistics.median(times)
+            each = (spent - base) / events * 1e6
+            print(f"  {way}: {spent:.2f} s, ratio {spent / base:.2f}, {each:.1f} µs an event")
+        print(f"  medians of {RUNS}; the fastest ones without and by default:", end=" ")
+        print(f"{min(without):.2f} s, {min(recorded['--fsync interval (default)']):.2f} s")
 
 
 if __name__ == "__main__":

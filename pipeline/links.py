@@ -46,12 +46,12 @@ class Links:
         self._inbox = inbox
         self._stream_http = stream_http
         self._post_http = post_http
+        targets = [each for each in servers if isinstance(each, Target)]
+        self._sign_ins = {
+            each.name: ToldAuthorizer(each.authorizer, each.name, inbox.put) for each in targets
+        }
         self._targets = {
-            each.name: replace(
-                each, authorizer=ToldAuthorizer(each.authorizer, each.name, inbox.put)
-            )
-            for each in servers
-            if isinstance(each, Target)
+            each.name: replace(each, authorizer=self._sign_ins[each.name]) for each in targets
         }
         self._pipes = {each.name: Pipe(each) for each in servers if isinstance(each, Program)}
         self._successes: dict[str, Subject[StreamAlive]] = {
@@ -67,9 +67,11 @@ class Links:
         self, server: str, transport: Transport, seams: Seams
     ) -> Observable[StreamItem | StreamLost]:
         """A server's link: it fails where its connection does, and comes back with patience."""
-        settings = self._settings
+        settings, is_healthy = self._settings, streams.is_healthy
+        wish: Callable[[Exception], float | None] = streams.wish
         match transport:
             case "sse":
+                sign_in = self._sign_ins[server]
                 source = streams.connection(
                     self._targets[server],
                     http=self._stream_http,
@@ -79,22 +81,25 @@ class Links:
                     now=time.time,
                 ).pipe(
                     fail_when(seams.kicks),
-                    heartbeat(settings.heartbeat, suspended=seams.suspended),
+                    heartbeat(
+                        settings.heartbeat,
+                        suspended=lambda: seams.suspended() or sign_in.is_under_way,
+                    ),
                 )
-                is_healthy = streams.is_healthy
             case "stdio":
                 source = self._process(self._pipes[server], seams).pipe(fail_when(seams.kicks))
-                is_healthy = streams.is_healthy
             case "http":
-                drop = self._outboxes[server].drop
-                link = http_link(server, self._successes[server], drop=drop)
+                outbox = self._outboxes[server]
+                link = http_link(server, self._successes[server], drop=outbox.drop)
                 source = link.pipe(fail_when(seams.kicks))
                 is_healthy = is_alive
+                # What a message was asked for: the link's own failures know nothing of it.
+                wish = _always(outbox.wish)
         return source.pipe(
             retry_with_backoff(
                 settings.retry,
                 is_fatal=streams.is_fatal,
-                wish=streams.wish,
+                wish=wish,
                 announce=streams.announce(server),
                 is_healthy=is_healthy,
                 jitter=random.random,
@@ -117,8 +122,14 @@ class Links:
             put=inbox.put,
             room=inbox.room,
             on_success=lambda: successes.on_next(StreamAlive(target.name)),
+            now=time.time,
         )
 
     def _pipe_sender(self, pipe: Pipe) -> Sender:
         patience = self._settings.post.post_timeout
         return PipeSender(pipe, put=self._inbox.put, patience=patience)
+
+
+def _always(wish: Callable[[], float | None]) -> Callable[[Exception], float | None]:
+    """The same wish whatever failed."""
+    return lambda _: wish()

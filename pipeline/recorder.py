@@ -5,7 +5,7 @@ So the file is a recording like any other: it replays, and `--check` holds it to
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,6 @@ import msgspec
 from config.command_line import UsageError, read_command_line
 from config.mcp_entry import McpEntry
 from pipeline.assembly import Run
-from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import (
     CallRejected,
@@ -21,7 +20,6 @@ from pipeline.core.events import (
     Input,
     InputEnded,
     Json,
-    QuestionAnswered,
     RunEnded,
     RunStarted,
     ServersSettled,
@@ -33,8 +31,10 @@ from pipeline.core.session.seed import PREFIX
 from pipeline.mocks.mcp_mock import CannotForwardError
 from pipeline.mocks.mcp_script import Exchange, McpScript
 from pipeline.plans import make_plan
-from pipeline.servers import ServersError, connect, server_plan
+from pipeline.queued_prompts import QueuedPrompts
+from pipeline.servers import ServersError, reach
 from pipeline.shell.targets import public_url
+from sinks.tap import Tap
 
 
 class CannotRecordError(Exception):
@@ -110,18 +110,20 @@ class Recorder:
 
     def _make_run(self) -> Run:
         words = ("--server", self._url, "--sink", f"jsonl={self._path}", "--model", "direct")
+        # It is one file that is moved to its place when it is whole.
+        words += ("--rotate-size", "never", "--compress", "none")
         try:
             settings = read_command_line(words, self._environ, None)
         except UsageError as exc:
             raise CannotRecordError(str(exc)) from exc
         entry = McpEntry(self.script.server, url=settings.servers[0])
         try:
-            server = connect(entry, settings)
+            servers, links = reach([entry], settings)
         except ServersError as exc:
             raise CannotRecordError(str(exc)) from exc
-        servers = [server_plan(entry, settings)]
         plan = make_plan(settings, servers, goal="chat", is_interactive=False)
-        return Run(settings, plan, [server], prompts=_Prompts(self._calls), also=[_Tap(self._hear)])
+        prompts, tap = QueuedPrompts(self._calls), Tap("recorder", self._hear)
+        return Run(settings, plan, links, prompts=prompts, also=[tap])
 
     def _hear(self, item: Item) -> None:
         self.script.feed(item)
@@ -160,42 +162,3 @@ class Recorder:
             self._settled.set_exception(CannotRecordError(words))
         while self._under_way:
             self._end_call(None, f"the recording run has ended: {self._trouble}")
-
-
-class _Prompts:
-    """Where the run gets its calls."""
-
-    def __init__(self, calls: asyncio.Queue[Input]) -> None:
-        self._calls = calls
-
-    async def read(self) -> Input:
-        """The next call; it is asked for when the one before has ended."""
-        return await self._calls.get()
-
-    async def ask(self, question: str) -> QuestionAnswered:
-        """Nobody is there to answer a server."""
-        return QuestionAnswered(question=question, action="cancel")
-
-
-class _Tap:
-    """A sink that hands on what happens."""
-
-    name = "recorder"
-
-    def __init__(self, hear: Callable[[Item], None]) -> None:
-        self._hear = hear
-
-    def wants(self, item: Item) -> bool:  # noqa: ARG002  the protocol's
-        """Everything: what the server was like is read from the wire."""
-        return True
-
-    async def open(self) -> None:
-        """Nothing to acquire."""
-
-    async def emit(self, entries: Sequence[Entry]) -> None:
-        """Hand on each item."""
-        for entry in entries:
-            self._hear(entry.item)
-
-    async def close(self) -> None:
-        """Nothing to release."""

@@ -119,6 +119,22 @@ def connect(
         raise ServersError(f"{where}server {entry.name!r} cannot be asked: {exc}") from exc
 
 
+def reach(
+    entries: Sequence[McpEntry],
+    settings: Settings,
+    *,
+    is_terminal: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[list[ServerPlan], list[Server]]:
+    """All servers of a run, as the core knows them, and as the shell reaches them; see `connect`.
+
+    Raises:
+        ServersError: If the address or a header of one cannot be used.
+    """
+    links = [connect(each, settings, is_terminal=is_terminal, say=say) for each in entries]
+    return [server_plan(each, settings) for each in entries], links
+
+
 def _wanted(words: Sequence[str], named: Mapping[str, McpEntry]) -> list[McpEntry]:
     """Each is an address, or the name of a configured server."""
     urls = [word for word in words if "://" in word]

@@ -23,6 +23,8 @@ def format_result(ended: RequestEnded) -> str:
             return _list(result, "resourceTemplates", _resource)
         case "prompts/list":
             return _list(result, "prompts", _prompt)
+        case "skills/list":
+            return _list(result, "skills", _skill)
         case "resources/read":
             return "\n".join(harmless(_contents(each)) for each in _objects(result, "contents"))
         case "prompts/get":
@@ -47,6 +49,13 @@ def _resource(item: Json) -> Sequence[str]:
     title = item.get("title") or item.get("name") or ""
     kind = f" ({item['mimeType']})" if isinstance(item.get("mimeType"), str) else ""
     return _entry(f"{address}{kind}", title, item.get("description"))
+
+
+def _skill(item: Json) -> Sequence[str]:
+    about = item.get("frontmatter")
+    about = about if is_object(about) else {}
+    name = str(about.get("name") or "")
+    return _entry(str(item.get("uri", "")), name, about.get("description"))
 
 
 def _prompt(item: Json) -> Sequence[str]:

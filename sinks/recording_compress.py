@@ -38,7 +38,7 @@ class Compressor:
     def __init__(self, kind: Kind, on_notice: Callable[[str], None]) -> None:
         self._kind: Kind = kind
         self._on_notice = on_notice
-        self._is_stopped = threading.Event()
+        self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rxmcp-compress")
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -54,18 +54,18 @@ class Compressor:
         try:
             if jobs:
                 _, late = await asyncio.wait(jobs, timeout=_PATIENCE)
-                self._is_stopped.set()
+                self._stopped.set()
                 if late:
                     await asyncio.wait(late)
         finally:
-            self._is_stopped.set()
+            self._stopped.set()
             self._thread.shutdown(wait=False)
 
     async def _compress(self, path: Path) -> None:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(
-                self._thread, compress, path, self._kind, self._is_stopped.is_set
+                self._thread, compress, path, self._kind, self._stopped.is_set
             )
         except StoppedError:
             self._on_notice(f"{path.name} is not compressed: the run ended before it was done")

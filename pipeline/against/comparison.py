@@ -52,9 +52,11 @@ def _renamed(turn: Turn, names: Mapping[str, str]) -> Turn:
 
 def _offers(recorded: Behaviour, now: Behaviour, names: Mapping[str, str]) -> Iterator[Difference]:
     ready = {names.get(server, server): server for server in now.servers if server in now.ready}
+    others = {old: f" (as {new!r})" for new, old in names.items() if new != old}
     for server in recorded.servers:
         if server in recorded.ready and server not in ready:
-            yield Difference(kind="server", server=server, text="it is not ready now")
+            text = f"it is not ready now{others.get(server, '')}"
+            yield Difference(kind="server", server=server, text=text)
         elif server in recorded.ready:
             new = now.tools.get(ready[server], ())
             yield from _tools(server, recorded.tools.get(server, ()), new)

@@ -6,12 +6,15 @@ and what it does is compared with what was done then.
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec.structs import asdict
 
+from config.mcp_entry import McpEntry
 from config.prices import Price
+from config.servers import EMBEDDED
 from config.settings import Settings
 from config.streams import write
 from pipeline.against.behaviour import Behaviour
@@ -22,11 +25,11 @@ from pipeline.assembly import Run
 from pipeline.core.events import Input, InputEnded, RunEnded
 from pipeline.core.plan import Goal, Plan, ServerPlan
 from pipeline.core.run import DONE, LIMIT_REACHED, TOOL_ERROR, USAGE
-from pipeline.links import Server
 from pipeline.looks.words import count, names
 from pipeline.plans import make_plan
 from pipeline.queued_prompts import QueuedPrompts
 from pipeline.reading import DIFFERS
+from pipeline.servers import reach
 from pipeline.shell.recordings import last_run
 from sinks.base import Sink
 from sinks.console import ConsoleSink
@@ -65,26 +68,33 @@ class LiveReplay:
         """Where the recorded run went."""
         return self._recorded.planned
 
-    @property
-    def warning(self) -> str:
-        """Which tools were called that may do more than read; empty if there is none. Harmless."""
-        calls = [
-            call
-            for turn in self._recorded.turns
-            if can_be_asked(turn)
-            for call in turn.calls
-            if not call.only_reads
-        ]
-        if not calls:
-            return ""
-        tools = names(list(dict.fromkeys(call.tool for call in calls)))
-        return one_line(
-            f"tools are really called, as in the recording: {count(len(calls), 'call')} there "
-            f"went to tools that do not say that they only read: {tools}"
-        )
+    def notices(self, entries: Sequence[McpEntry]) -> Iterator[str]:
+        """What to tell a person before it starts; `entries` are its servers. Harmless."""
+        turns = filter(can_be_asked, self._recorded.turns)
+        calls = [call for turn in turns for call in turn.calls if not call.only_reads]
+        if calls:
+            tools = names(list(dict.fromkeys(call.tool for call in calls)))
+            yield one_line(
+                f"tools are really called; in the recording {count(len(calls), 'call')} went to "
+                f"tools that do not say that they only read: {tools}"
+            )
+        strangers = [entry.name for entry in entries if self._is_from_recording(entry)]
+        if strangers and self.settings.api_key is not None:
+            yield one_line(
+                f"MCP_API_KEY is not sent to what only the recording names ({names(strangers)}); "
+                "give --server URL to have it sent"
+            )
 
-    def run(self, plans: Sequence[ServerPlan], links: Sequence[Server]) -> Run:
-        """The new run, to begin with `RunStarted`; `links` reach the servers of `plans`."""
+    def run(
+        self, entries: Sequence[McpEntry], *, is_terminal: bool, say: Callable[[str], None]
+    ) -> Run:
+        """The new run, to begin with `RunStarted`; the rest is as for `pipeline.servers.reach`.
+
+        Raises:
+            ServersError: If the address or a header of a server cannot be used.
+        """
+        entries = [self._without_key(entry) for entry in entries]
+        plans, links = reach(entries, self.settings, is_terminal=is_terminal, say=say)
         plan = make_plan(self.settings, plans, goal=self._recorded.goal, is_interactive=False)
         self._now = Behaviour(plan)
         queue: asyncio.Queue[Input] = asyncio.Queue()
@@ -93,6 +103,13 @@ class LiveReplay:
         queue.put_nowait(InputEnded())
         also = [Tap("against", self._now.read), *_screen(self._told)]
         return Run(self.settings, plan, links, prompts=QueuedPrompts(queue), also=also)
+
+    def _without_key(self, entry: McpEntry) -> McpEntry:
+        """A recording may be anybody's: where it leads does not get a key that it cannot hold."""
+        return replace(entry, source=self._name) if self._is_from_recording(entry) else entry
+
+    def _is_from_recording(self, entry: McpEntry) -> bool:
+        return not (entry.source or self.settings.servers or entry.name == EMBEDDED)
 
     def finish(self, ended: RunEnded) -> int:
         """Print what came of it on standard output; the exit status."""

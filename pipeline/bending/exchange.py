@@ -90,7 +90,7 @@ class Exchange(End):
         server, id_ = self._server.name, self.message.id
         began = self._clock.us
         opened = PostAnswered(server=server, id=id_, status=200, is_open=True)
-        self.line.expect(began, opened)
+        self.line.expect(began, opened, is_first=True)
         for reply in broken.rest:
             match reply.item:
                 case FrameReceived():

@@ -61,11 +61,15 @@ class Line:
         self._held: deque[Due] = deque()
         self._release: abc.DisposableBase = Disposable()
 
-    def expect(self, at: int, item: Input, seq: int = 0) -> Due:
-        """It will come at that time (µs); `seq` is its place in the recording, 0: it has none."""
+    def expect(self, at: int, item: Input, seq: int = 0, *, is_first: bool = False) -> Due:
+        """It will come at that time (µs); `seq` is its place in the recording, 0: it has none.
+
+        `is_first`: before all else of that moment.
+        """
         due = Due(item, seq, at)
         self._expected[due] = None
-        due.waiting = self._clock.at(at, partial(self._arrive, due), rank=seq or LAST)
+        rank = 0 if is_first else seq or LAST
+        due.waiting = self._clock.at(at, partial(self._arrive, due), rank=rank)
         return due
 
     def cut(self) -> list[Due]:

@@ -72,7 +72,7 @@ class Model:
             asked = next(each for each in self._asked if each.seq == seq)
             turn = self._begin(call)
             turn.has_begun = any(reply.seq < since for reply in asked.replies)
-            self._play(turn, [r for r in asked.replies if r.seq >= since], asked.at)
+            self._play(turn, [r for r in asked.replies if r.seq >= since], None)
 
     async def start(self, command: CallModel) -> None:
         """Answer a call."""
@@ -85,7 +85,7 @@ class Model:
         if self._direct is not None and (asked is None or not _is_possible(asked, command)):
             said: list[ModelEvent] = []
             await self._direct.stream_turn(command, said.append, _room)
-            self._play(turn, [Reply(0, 0, item) for item in said], self._clock.us)
+            self._play(turn, [Reply(0, 0, 0, item) for item in said], self._clock.us)
             return
         if asked is None:
             asked = self._next(meant)
@@ -122,11 +122,11 @@ class Model:
         turn = self._turns[call] = Turn(call, self, self._clock, self._bends)
         return turn
 
-    def _play(self, turn: "Turn", replies: Sequence[Reply], began: int) -> None:
+    def _play(self, turn: "Turn", replies: Sequence[Reply], began: int | None) -> None:
         for reply in replies:
-            turn.line.expect(began + reply.after, reply.item, reply.seq)
+            turn.line.expect(reply.due(began), reply.item, reply.seq)
         if not any(_is_end(reply.item) for reply in replies):
-            last = max((began + reply.after for reply in replies), default=began)
+            last = max((reply.due(began) for reply in replies), default=self._clock.us)
             self._lose_patience(turn, last, has_begun=turn.has_begun or bool(replies))
 
     def _next(self, meant: Json) -> Asked | None:

@@ -38,13 +38,13 @@ class Person(End):
         self._words = deque(script.said[standing.said :])
         self._is_listening = standing.is_read
         self._has_left = standing.has_left
-        self._go_on(standing.listened_at)
+        self._go_on(None)
         for asked in script.asked:
             match asked.command:
                 case Ask(question=question) if asked.seq < since:
                     is_gone = asked.seq < standing.began
                     later = [r for r in asked.replies if r.seq >= since and not is_gone]
-                    self._answer(question, later, asked.at)
+                    self._answer(question, later, None)
                 case Ask():
                     self._answers.append(asked)
                 case _:
@@ -92,16 +92,16 @@ class Person(End):
         self._put(item)
         self._go_on(self._clock.us)
 
-    def _answer(self, question: str, replies: Sequence[Reply], began: int) -> None:
+    def _answer(self, question: str, replies: Sequence[Reply], began: int | None) -> None:
         self._asked[question] = [
-            self.line.expect(began + each.after, replace(each.item, question=question), each.seq)
+            self.line.expect(each.due(began), replace(each.item, question=question), each.seq)
             for each in replies
         ]
 
-    def _go_on(self, began: int) -> None:
+    def _go_on(self, began: int | None) -> None:
         if self._words and (self._is_listening or not self._words[0].is_own):
             words = self._words[0]
-            self._due = self.line.expect(began + words.after, words.item, words.seq)
+            self._due = self.line.expect(words.due(began), words.item, words.seq)
         elif self._is_listening and not self._words:
             self.leave()
 

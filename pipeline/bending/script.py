@@ -7,13 +7,15 @@
 * What a server says of a message after we have answered a question of its own belongs to that
   answer: it had waited for it.
 * Times are counted from the input that led to the command, which is when the command was given:
-  so a world that nothing disturbs is the recorded one to the microsecond.
+  so a world that nothing disturbs is the recorded one to the microsecond. While credentials were got
+  for a server its clock stood: a bent run has them.
 """
 
 from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.bending.clock import MICRO, us_of
 from pipeline.bending.links import is_answer, meaning, named_in
@@ -48,6 +50,8 @@ from pipeline.core.events import (
     QuestionAnswered,
     RequestSubmitted,
     RunResumed,
+    SignInEnded,
+    SignInStarted,
     StreamLost,
     StreamOpened,
     Tool,
@@ -68,26 +72,33 @@ Said: TypeAlias = (
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An input that came `after` so many µs. `is_own`: it names what it answers.
+    """An input that came `at` that moment, `after` so many µs. `is_own`: it names what it answers.
 
     `of` is the id of the message that it answers, where that is not what led to it.
     """
 
     seq: int
+    at: int
     after: int
     item: Input
     is_own: bool = True
     of: str = ""
 
+    def due(self, began: int | None) -> int:
+        """When it comes if all began at that moment (µs); None: as it was recorded."""
+        return self.at if began is None else began + self.after
+
 
 class Asked(msgspec.Struct, kw_only=True):
     """A command and what came of it; of a model's, also its whole conversation and the tools.
 
-    `at` is when it was given (µs), `is_cancelled` whether it was taken back.
+    `at` is when it was given (µs), `clock` the same on the clock of who was asked, `is_cancelled`
+    whether it was taken back.
     """
 
     seq: int
     at: int
+    clock: int
     command: Asking
     meaning: Json
     is_cancelled: bool = False
@@ -98,20 +109,25 @@ class Asked(msgspec.Struct, kw_only=True):
 class Attempt(msgspec.Struct):
     """One try to connect to a server: how it ended (opened, or lost), and what it then brought.
 
-    `opening.after` counts from the beginning of the try, those of `replies` from its success.
+    `opening.after` counts from the beginning of the try, those of `replies` from its success, which
+    was at `clock` on the clock of the server.
     """
 
     opening: Reply
-    at: int
+    clock: int
     replies: list[Reply] = []
 
 
 class Script(msgspec.Struct):
-    """A whole recording. `said` holds a person's words: after the last `ReadPrompt` or words."""
+    """A whole recording. `said` holds a person's words: after the last `ReadPrompt` or words.
+
+    `sign_ins` are their ends.
+    """
 
     asked: list[Asked] = []
     attempts: dict[str, list[Attempt]] = {}
     said: list[Reply] = []
+    sign_ins: list[Reply] = []
 
 
 def read_script(entries: Iterable[Entry]) -> Script:
@@ -133,6 +149,8 @@ class _Fold:
         self._questions: dict[str, Asked] = {}
         self._connections: dict[str, Attempt] = {}
         self._began: dict[str, int] = {}
+        self._signing_in: dict[str, int] = {}
+        self._stood: dict[str, int] = {}
         self._wished: set[tuple[str, str]] = set()
         self._talk: tuple[Json, ...] = ()
         self._tools: tuple[Tool, ...] = ()
@@ -151,7 +169,7 @@ class _Fold:
     def _on_command(self, seq: int, item: Item) -> None:
         match item:
             case Post() | Get():
-                asked = self._ask(seq, item, meaning(item))
+                asked = self._ask(seq, item, meaning(item), item.server)
                 self._messages[item.server, item.id] = asked
                 if is_answer(item):
                     self._told[item.server] = asked
@@ -165,7 +183,7 @@ class _Fold:
             case Ask():
                 self._questions[item.question] = self._ask(seq, item, {})
             case Open(server=server):
-                self._began[server] = self._now
+                self._began[server] = self._clock(server)
                 self._connections.pop(server, None)
             case Reconnect(server=server, reason=reason) | Close(server=server, reason=reason):
                 self._wished.add((server, reason))
@@ -174,8 +192,9 @@ class _Fold:
             case _:
                 pass
 
-    def _ask(self, seq: int, command: Asking, meant: Json) -> Asked:
-        asked = Asked(seq=seq, at=self._now, command=command, meaning=meant)
+    def _ask(self, seq: int, command: Asking, meant: Json, server: str = "") -> Asked:
+        clock = self._clock(server)
+        asked = Asked(seq=seq, at=self._now, clock=clock, command=command, meaning=meant)
         self.script.asked.append(asked)
         return asked
 
@@ -194,7 +213,14 @@ class _Fold:
                 self._latest.clear()
                 self._told.clear()
                 self._connections.clear()
+                self._signing_in.clear()
                 self._is_read = False
+            case SignInStarted(server=server):
+                self._signing_in[server] = self._now
+            case SignInEnded(server=server):
+                self._stood[server] = self._now - self._clock(server)
+                self._signing_in.pop(server, None)
+                self.script.sign_ins.append(self._came(seq, item, self._now))
             case StreamOpened(server=server):
                 self._connections[server] = self._attempt(seq, server, item)
                 self._latest.pop(server, None)
@@ -203,7 +229,7 @@ class _Fold:
             case FrameReceived():
                 self._on_frame(seq, item)
             case PostAnswered(server=server, id=id_):
-                self._reply(self._messages.get((server, id_)), seq, item)
+                self._reply(self._messages.get((server, id_)), seq, item, server)
             case AnswerEnded(server=server, id=id_):
                 self._answer(server, self._messages.get((server, id_)), seq, item)
             case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
@@ -215,9 +241,17 @@ class _Fold:
             case _:
                 pass
 
-    def _reply(self, asked: Asked | None, seq: int, item: Input, *, is_own: bool = True) -> None:
+    def _clock(self, server: str) -> int:
+        """The time, without that in which credentials for this server were got."""
+        began = self._signing_in.get(server, self._now)
+        return began - self._stood.get(server, 0)
+
+    def _came(self, seq: int, item: Input, began: int, server: str = "") -> Reply:
+        return Reply(seq, self._now, max(0, self._clock(server) - began), item)
+
+    def _reply(self, asked: Asked | None, seq: int, item: Input, server: str = "") -> None:
         if asked is not None:  # else nobody had asked: noise, that no bent run needs
-            asked.replies.append(Reply(seq, self._now - asked.at, item, is_own))
+            asked.replies.append(self._came(seq, item, asked.clock, server))
 
     def _on_frame(self, seq: int, frame: FrameReceived) -> None:
         ids = (frame.stream,) if frame.stream else named_in(frame)
@@ -231,19 +265,18 @@ class _Fold:
     def _answer(self, server: str, asked: Asked | None, seq: int, item: Input) -> None:
         told = self._told.get(server)
         if asked is None or told is None or told.seq < asked.seq:
-            self._reply(asked, seq, item)
+            self._reply(asked, seq, item, server)
         else:
             assert isinstance(asked.command, Post | Get), "kept with the messages"
-            of = asked.command.id
-            told.replies.append(Reply(seq, self._now - told.at, item, of=of))
+            reply = self._came(seq, item, told.clock, server)
+            told.replies.append(replace(reply, of=asked.command.id))
 
     def _follow(self, server: str, seq: int, item: Input) -> None:
         """It names nothing that it answers."""
-        connection = self._connections.get(server)
-        if server in self._latest:
-            self._reply(self._latest[server], seq, item, is_own=False)
-        elif connection is not None:
-            connection.replies.append(Reply(seq, self._now - connection.at, item, is_own=False))
+        before = self._latest.get(server) or self._connections.get(server)
+        if before is not None:
+            reply = self._came(seq, item, before.clock, server)
+            before.replies.append(replace(reply, is_own=False))
 
     def _on_lost(self, seq: int, lost: StreamLost) -> None:
         server, wish = lost.server, (lost.server, lost.reason)
@@ -256,16 +289,17 @@ class _Fold:
         self._connections.pop(server, None)
         self._latest.pop(server, None)
         if lost.retry_in is not None:
-            self._began[server] = self._now + round(lost.retry_in * MICRO)
+            self._began[server] = self._clock(server) + round(lost.retry_in * MICRO)
 
     def _attempt(self, seq: int, server: str, item: StreamOpened | StreamLost) -> Attempt:
-        after = max(0, self._now - self._began.get(server, self._now))
-        attempt = Attempt(Reply(seq, after, item), self._now)
+        clock = self._clock(server)
+        began = self._began.get(server, clock)
+        attempt = Attempt(self._came(seq, item, began, server), clock)
         self.script.attempts.setdefault(server, []).append(attempt)
         return attempt
 
     def _on_said(self, seq: int, item: Said) -> None:
-        said = Reply(seq, self._now - self._listened_at, item, is_own=self._is_read)
-        self.script.said.append(said)
+        said = self._came(seq, item, self._listened_at)
+        self.script.said.append(replace(said, is_own=self._is_read))
         self._listened_at = self._now
         self._is_read = self._is_read and isinstance(item, PromptCancelled)

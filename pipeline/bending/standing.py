@@ -29,6 +29,8 @@ from pipeline.core.events import (
     PromptCancelled,
     RunEnded,
     RunResumed,
+    SignInEnded,
+    SignInStarted,
     StreamLost,
     StreamOpened,
     TimerFired,
@@ -45,8 +47,9 @@ class Standing(msgspec.Struct):
     `began`: the event with which this process of it began; what was asked before is gone.
     `timers`: when each is due (µs). `open`: the servers with a connection, and whether it was of
     use already; `lost`: those whose next one is on its way. `posted` and `thinking`: what nobody
-    has answered, and the place of its command. `said` counts the person's words, which were last
-    said or asked for at `listened_at`; `is_read`: more are waited for; `has_left`: there are none.
+    has answered, and the place of its command. `signing_in`: servers for which credentials are
+    being got. `said` counts the person's words; `is_read`: more are waited for; `has_left`: there
+    are none.
     """
 
     servers: tuple[ServerPlan, ...]
@@ -58,8 +61,8 @@ class Standing(msgspec.Struct):
     lost: set[str] = set()
     posted: dict[tuple[str, str], int] = {}
     thinking: dict[str, int] = {}
+    signing_in: set[str] = set()
     said: int = 0
-    listened_at: int = 0
     is_read: bool = False
     has_left: bool = False
     is_over: bool = False
@@ -78,7 +81,6 @@ def standing_after(plan: Plan, entries: Iterable[Entry]) -> Standing:
                     began=entry.seq,
                     us=found.us,
                     said=found.said,
-                    listened_at=found.listened_at,
                 )
             _on_input(found, entry.item)
         else:
@@ -98,6 +100,10 @@ def _on_input(run: Standing, item: Input) -> None:
         case StreamLost(server=server, retry_in=retry_in):
             run.open.pop(server, None)
             (run.lost.discard if retry_in is None else run.lost.add)(server)
+        case SignInStarted(server=server):
+            run.signing_in.add(server)
+        case SignInEnded(server=server):
+            run.signing_in.discard(server)
         case PostAnswered(server=server, id=id_, status=status):
             run.posted.pop((server, id_), None)
             if server in run.open and run.transports.get(server) == "http":
@@ -106,7 +112,6 @@ def _on_input(run: Standing, item: Input) -> None:
             run.thinking.pop(call, None)
         case _ if isinstance(item, Said):
             run.said += 1
-            run.listened_at = run.us
             run.has_left = run.has_left or isinstance(item, InputEnded)
             run.is_read = run.is_read and isinstance(item, PromptCancelled)
         case _:
@@ -132,7 +137,7 @@ def _on_command(run: Standing, seq: int, item: Item) -> None:
         case CancelModel(call=call):
             run.thinking.pop(call, None)
         case ReadPrompt():
-            run.is_read, run.listened_at = True, run.us
+            run.is_read = True
         case RunEnded():
             run.is_over = True
         case _:

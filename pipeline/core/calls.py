@@ -144,6 +144,8 @@ def on_timer(calls: Calls, timer: str) -> Move:
         return calls, ()
     if kind == "poll":
         return tasks.on_poll(calls, id_)
+    if not kind and call.state in ("asking", "polling"):
+        return calls, ()  # it fired while its end was on the way
     if not kind and call.next == "tasks/result" and call.is_posted:
         return calls, (deadline(calls, call),)  # it is not answered before the task is done
     seconds = f"{patience(calls, call):g} s"

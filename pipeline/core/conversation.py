@@ -53,7 +53,9 @@ class Conversation(msgspec.Struct, frozen=True):
 def with_prompt(talk: Conversation, result: Json) -> Conversation | None:
     """The conversation with a server's prompt (`prompts/get`); None if it asks for no answer."""
     messages = result.get("messages")
-    for message in messages if is_list(messages) else ():
+    if not is_list(messages) or not messages:
+        return None
+    for message in messages:
         match message:
             case {"role": "user", "content": content} if blocks := _blocks(content):
                 talk = talk.with_user(*blocks)
@@ -61,8 +63,7 @@ def with_prompt(talk: Conversation, result: Json) -> Conversation | None:
                 talk = talk.with_assistant(blocks)
             case _:
                 return None
-    is_question = bool(talk.messages) and talk.messages[-1]["role"] == "user"
-    return talk if is_question and messages else None
+    return talk if talk.messages[-1]["role"] == "user" else None
 
 
 def _blocks(content: object) -> list[Json]:

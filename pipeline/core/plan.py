@@ -5,7 +5,7 @@ the run did, whatever the defaults are by then. It holds no secret: keys and tok
 shell, and `ServerPlan.url` has neither userinfo nor query.
 """
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -46,8 +46,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `sampling` and `elicitation` say who answers when a server asks for the model or for a person:
     nobody (and the server is told that we cannot), the person, or we by ourselves (`defaults`: the
-    defaults of the form). `roots` are `file://` URIs that servers may be told. `tasks`: a server
-    may make a task of a call, and is asked for its result later.
+    defaults of the form). `answers` are given to fields of these names that nobody fills in.
+    `roots` are `file://` URIs that servers may be told. `tasks`: a server may make a task of a
+    call, and is asked for its result later.
     """
 
     goal: Goal = "chat"
@@ -77,6 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_call_sends: int = 3
     sampling: Sampling = "never"
     elicitation: Elicitation = "never"
+    answers: dict[str, Any] = {}
     roots: tuple[str, ...] = ()
     log_level: str = ""
     question_timeout: float = 300.0

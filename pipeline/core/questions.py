@@ -232,7 +232,11 @@ def _settle(
     if action != "accept" or asked.form == "url":
         return close(table, question, action, result={"action": action})
     try:
-        whole = check(read_form(asked.schema), content)
+        fields = read_form(asked.schema)
+        # What a person has left out may have been said beforehand.
+        said = table.plan.answers
+        known: Json = {field.name: said[field.name] for field in fields if field.name in said}
+        whole = check(fields, {**known, **content})
     except BadAnswerError as exc:
         return close(table, question, "decline", result={"action": "decline"}, reason=str(exc))
     return close(table, question, "accept", result={"action": "accept", "content": whole})

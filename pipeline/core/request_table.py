@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core import jsonrpc
+from pipeline.core import jsonrpc, skills
 from pipeline.core.commands import Passing, StartTimer, StopTimer
 from pipeline.core.events import CallOutcome, Json, RequestEnded, Route
 from pipeline.core.inputs import Round, Want, wants_of
@@ -18,6 +18,7 @@ LISTS = {
     "resources/list": "resources",
     "resources/templates/list": "resourceTemplates",
     "prompts/list": "prompts",
+    skills.LIST: "skills",
 }
 """The lists that a person may ask for, and where the items stand in a page of it."""
 
@@ -66,7 +67,8 @@ class Requests(msgspec.Struct, frozen=True):
     `routes` holds the servers that are connected, `offers` the capabilities that they said, `lost`
     why others never will be. `kept` holds answers that need not be asked for again, each with the
     name of the request that brought it. `wants` is what has to be asked for now: whoever uses the
-    table takes it out.
+    table takes it out. `files` are those of skills, by server and URI, `distrusted` says by server
+    and skill why nothing of it is read any more.
     """
 
     plan: Plan
@@ -77,6 +79,8 @@ class Requests(msgspec.Struct, frozen=True):
     kept: dict[str, tuple[str, Json]] = {}
     numbers: int = 0
     wants: tuple[Want, ...] = ()
+    files: dict[str, skills.File] = {}
+    distrusted: dict[str, str] = {}
 
 
 Outputs: TypeAlias = tuple[Passing, ...]
@@ -144,7 +148,17 @@ def succeed(table: Requests, request: Request, result: Json, reason: str = "") -
     """A request leaves the table with its result, which may be kept (`ttlMs`).
 
     What was brought about by inputs may not (2026-07-28, server/utilities/caching, "Cache Key").
+    A file of a skill must be what the list of skills promises, else there is no result.
     """
+    if request.method == skills.LIST:
+        mine = {_place(request, uri): file for uri, file in skills.files_of(result).items()}
+        table = replace(table, files={**table.files, **mine})
+    elif (file := file_of(table, request)) is not None:
+        why = skills.problem_with(file, request.params["uri"], result)
+        if why:
+            skill = _place(request, file.skill)
+            table = replace(table, distrusted={**table.distrusted, skill: why})
+            return fail(table, request, f"the skill is not what it promises: {why}")
     table, outputs = end(table, request, ended(request, "answered", result=result, reason=reason))
     seconds = fresh(request, result)
     is_whole = request.method in _CACHEABLE and not request.round.number and not reason
@@ -160,6 +174,23 @@ def succeed(table: Requests, request: Request, result: Json, reason: str = "") -
 def fail(table: Requests, request: Request, error: str) -> Move:
     """A request leaves the table without a result, though the server has answered."""
     return end(table, request, ended(request, "answered", error=error))
+
+
+def file_of(table: Requests, request: Request) -> skills.File | None:
+    """The file of a skill that a request reads, if it is one."""
+    uri = request.params.get("uri")
+    is_read = request.method == "resources/read" and isinstance(uri, str)
+    return table.files.get(_place(request, str(uri))) if is_read else None
+
+
+def distrust_of(table: Requests, request: Request) -> str:
+    """Why a file is not to be read: its skill was found to be another than promised."""
+    file = file_of(table, request)
+    return "" if file is None else table.distrusted.get(_place(request, file.skill), "")
+
+
+def _place(request: Request, uri: str) -> str:
+    return f"{request.server}\n{uri}"
 
 
 def unanswered(request: Request) -> CallOutcome:

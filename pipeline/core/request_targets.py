@@ -3,6 +3,7 @@
 MCP: basic/lifecycle, "Operation": only capabilities that were negotiated are used.
 """
 
+from pipeline.core import skills
 from pipeline.core.events import RequestSubmitted
 from pipeline.core.request_table import LISTS, Requests
 from pipeline.core.session import wire
@@ -14,7 +15,7 @@ _CAPABILITIES = {"resources": "resources", "prompts": "prompts", "completion": "
 
 def servers_for(table: Requests, wish: RequestSubmitted) -> tuple[str, ...] | str:
     """Who is asked; words if nobody can be."""
-    what = _CAPABILITIES.get(wish.method.partition("/")[0], wish.method)
+    what = what_of(wish.method)
     if wish.server:
         return _named(table, wish, what)
     if wish.method in LISTS:
@@ -35,10 +36,19 @@ def _named(table: Requests, wish: RequestSubmitted, what: str) -> tuple[str, ...
         return f"no server is named {server!r}; these are: {', '.join(known) or 'none'}"
     if server in table.lost:
         return f"the server {server!r} is gone: {table.lost[server]}"
-    is_able = wish.method in LISTS or is_offered(table, server, wish.method)
-    if server in table.routes and not is_able:
-        return f"the server {server!r} does not offer {what}"
+    if server in table.routes and wish.method not in LISTS:
+        return (server,) if is_offered(table, server, wish.method) else not_offered(server, what)
     return (server,)
+
+
+def not_offered(server: str, what: str) -> str:
+    """Why a server is not asked, in words."""
+    return f"the server {server!r} does not offer {what}"
+
+
+def what_of(method: str) -> str:
+    """The capability that a method is of, else the method."""
+    return _CAPABILITIES.get(method.partition("/")[0], method)
 
 
 def is_offered(table: Requests, server: str, method: str) -> bool:
@@ -47,6 +57,9 @@ def is_offered(table: Requests, server: str, method: str) -> bool:
     wanted = _CAPABILITIES.get(method.partition("/")[0])
     if route.dialect == "seed":
         return False
+    if method == skills.LIST:
+        extensions = said.get("extensions")
+        return is_object(extensions) and skills.EXTENSION in extensions
     if method in SUBSCRIBE and not wire.is_modern(route):
         found = said.get("resources")
         return is_object(found) and found.get("subscribe") is True

@@ -33,6 +33,7 @@ from pipeline.core.request_table import (
     Requests,
     ask_for,
     deadline,
+    distrust_of,
     end,
     ended,
     fail,
@@ -46,7 +47,7 @@ from pipeline.core.request_table import (
     unanswered,
     with_request,
 )
-from pipeline.core.request_targets import SUBSCRIBE, is_offered, servers_for
+from pipeline.core.request_targets import SUBSCRIBE, is_offered, not_offered, servers_for, what_of
 from pipeline.core.session import wire
 from pipeline.core.session.state import is_accepted
 from pipeline.core.shapes import is_object
@@ -65,7 +66,11 @@ def start(table: Requests, wish: RequestSubmitted) -> Move:
         id_ = f"r{table.numbers + 1}"
         table = replace(table, numbers=table.numbers + 1)
         started = RequestStarted(request=id_, server=server, method=wish.method, params=wish.params)
-        table, more = _begin(table, Request(id_, server, wish.method, wish.params))
+        request = Request(id_, server, wish.method, wish.params)
+        if (kept := table.kept.get(key_of(request))) is not None:
+            outputs = (*outputs, started, ended(request, "answered", result=kept[1]))
+            continue
+        table, more = _send(table, request)
         outputs = (*outputs, started, *more)
     return table, outputs
 
@@ -87,7 +92,7 @@ def on_session_ready(table: Requests, ready: SessionReady) -> Move:
     outputs: Outputs = ()
     for request in requests_of(table, server):
         if request.state == "waiting":
-            table, more = post(table, request)
+            table, more = _send(table, request)
             outputs = (*outputs, *more)
     return table, outputs
 
@@ -182,8 +187,8 @@ def on_timer(table: Requests, timer: str) -> Move:
         kept = {key: value for key, value in table.kept.items() if value[0] != name}
         return replace(table, kept=kept), ()
     request = table.open.get(timer.removeprefix(PREFIX))
-    if request is None:
-        return table, ()
+    if request is None or request.state == "asking":
+        return table, ()  # the time of a question is its own
     seconds = f"{patience(table, request):g} s (--call-timeout)"
     if request.state == "waiting":
         return _abandon(table, request, f"{request.server!r} was not connected after {seconds}")
@@ -216,20 +221,23 @@ def cancel_all(table: Requests, reason: str) -> Move:
     return table, outputs
 
 
-def _begin(table: Requests, request: Request) -> Move:
-    kept = table.kept.get(key_of(request))
-    if kept is not None:
-        return table, (ended(request, "answered", result=kept[1]),)
-    route = table.routes.get(request.server)
+def _send(table: Requests, request: Request) -> Move:
+    """Send a request, or have it wait; what its server does not offer needs no message."""
+    server, method = request.server, request.method
+    route = table.routes.get(server)
     if route is None:
         return post(table, request)
-    if request.method in LISTS and not is_offered(table, request.server, request.method):
-        none: Json = {LISTS[request.method]: []}
-        reason = "the server does not offer any"
-        return table, (ended(request, "answered", result=none, reason=reason),)
-    if request.method in SUBSCRIBE and wire.is_modern(route):
+    if not is_offered(table, server, method):
+        if method in LISTS:
+            none: Json = {LISTS[method]: []}
+            return succeed(table, request, none, "the server does not offer any")
+        why = not_offered(server, what_of(method))
+        return end(table, request, ended(request, unanswered(request), reason=why))
+    if why := distrust_of(table, request):
+        return fail(table, request, f"nothing of this skill is read: {why}")
+    if method in SUBSCRIBE and wire.is_modern(route):
         # There it is a part of the one subscription that the session has.
-        return table, (ended(request, "answered", result={}),)
+        return succeed(table, request, {})
     return post(table, request)
 
 

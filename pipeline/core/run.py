@@ -6,6 +6,7 @@ Decided from its events, so that the screen, the recording and the status cannot
 becomes the `RunEnded`.
 """
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -30,7 +31,7 @@ from pipeline.core.events import (
     ToolEnded,
     is_input,
 )
-from pipeline.core.plan import Plan
+from pipeline.core.plan import Plan, ServerPlan
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -130,8 +131,11 @@ def step(state: RunState, item: Passing) -> Step:
 
 def _on_settled(state: RunState, settled: ServersSettled) -> Step:
     state = replace(state, is_settled=True, is_starting=False)
-    if state.plan.servers and not settled.ready:
-        return _end(_without_servers(state), settled)
+    missing = [server for server in state.plan.servers if server.name not in settled.ready]
+    if missing and not settled.ready:
+        return _end(_without(state, missing, "no server could be used"), settled)
+    if required := [server for server in missing if server.required]:
+        return _end(_without(state, required, "a required server did not start"), settled)
     return _end(state, settled) if state.plan.goal == "tools" else (state, (settled,))
 
 
@@ -139,22 +143,27 @@ def _on_lost(state: RunState, lost: StreamLost) -> Step:
     """A server that will not come back matters to the status only when it was the last one."""
     gone = [name for name, loss in state.losses.items() if loss.retry_in is None]
     if state.is_settled and len(gone) == len(state.plan.servers):
-        state = _without_servers(state)
+        state = _without(state, state.plan.servers, "no server could be used")
     return state, (lost,)
 
 
-def _without_servers(state: RunState) -> RunState:
-    reasons = "; ".join(_tried(state, server.name) for server in state.plan.servers)
-    statuses = {loss.status for loss in state.losses.values()}
+def _without(state: RunState, missing: Sequence[ServerPlan], what: str) -> RunState:
+    reasons = "; ".join(_tried(state, server) for server in missing)
+    losses = [state.losses[server.name] for server in missing if server.name in state.losses]
+    statuses = {loss.status for loss in losses}
     code = UNAUTHORIZED if statuses and statuses <= {401, 403} else NO_CONNECTION
-    hint = "check MCP_API_KEY" if code == UNAUTHORIZED else "check --server or MCP_SERVER_URL"
-    return _fail(state, code, f"no server could be used: {reasons}; {hint}")
+    hint = "check --server or MCP_SERVER_URL"
+    if code == UNAUTHORIZED:
+        hint = "check MCP_API_KEY"
+    elif all(server.program for server in missing):
+        hint = "check the command in the configuration; --verbose shows what it writes"
+    return _fail(state, code, f"{what}: {reasons}; {hint}")
 
 
-def _tried(state: RunState, name: str) -> str:
-    loss = state.losses.get(name)
+def _tried(state: RunState, server: ServerPlan) -> str:
+    loss = state.losses.get(server.name)
     why = "no answer in time (--start-timeout)" if loss is None else loss.reason
-    return f"{name} at {state.plan.server(name).url}: {why}"
+    return f"{server.name} at {server.url or server.program}: {why}"
 
 
 def _on_tool_ended(state: RunState, ended: ToolEnded) -> RunState:

@@ -1,24 +1,35 @@
 """What a person may type in a chat beside prompts: `/resources`, `/prompt NAME key=value`.
 
-The same words, without the slash, are commands of the command line.
+The same words, without the slash, are commands of the command line. A first word `@SERVER` says
+which server is meant, where several could be.
 """
 
 import shlex
 from collections.abc import Sequence
 
 from pipeline.core.events import Json, RequestSubmitted
+from pipeline.core.jsonrpc import shorten
 
 USAGE = {
-    "resources": "/resources",
-    "templates": "/templates",
-    "read": "/read URI",
-    "subscribe": "/subscribe URI",
-    "unsubscribe": "/unsubscribe URI",
-    "prompts": "/prompts",
-    "prompt": "/prompt NAME [key=value …]",
-    "complete": "/complete NAME key=START",
+    "resources": "",
+    "templates": "",
+    "read": "URI",
+    "subscribe": "URI",
+    "unsubscribe": "URI",
+    "skills": "",
+    "prompts": "",
+    "prompt": "NAME [key=value …]",
+    "complete": "NAME|TEMPLATE key=START [key=value …]",
 }
-"""Each command, and how it is typed."""
+"""Each command, and the words behind it."""
+
+_LONGEST = 80
+_LISTS = {
+    "resources": "resources/list",
+    "templates": "resources/templates/list",
+    "prompts": "prompts/list",
+    "skills": "skills/list",
+}
 
 
 class SlashError(ValueError):
@@ -31,14 +42,17 @@ def parse(text: str) -> RequestSubmitted | None:
     Raises:
         SlashError: If it is one of these commands, but its words do not fit.
     """
-    word, _, rest = text.strip().partition(" ")
-    if not word.startswith("/") or word[1:] not in USAGE:
+    word, rest = [*text.split(maxsplit=1), "", ""][:2]
+    command = word[1:] if word.startswith("/") else ""
+    if command not in USAGE:
         return None
     try:
         words = shlex.split(rest)
     except ValueError as exc:
-        raise SlashError(f"{word}: found a quote without an end in {rest!r}") from exc
-    return request(word[1:], words, into_chat=True)
+        raise SlashError(
+            f"{word}: found {shorten(rest, _LONGEST)!r}, which has no words: {exc}"
+        ) from exc
+    return request(command, words, into_chat=True)
 
 
 def request(command: str, words: Sequence[str], *, into_chat: bool = False) -> RequestSubmitted:
@@ -47,37 +61,48 @@ def request(command: str, words: Sequence[str], *, into_chat: bool = False) -> R
     Raises:
         SlashError: If the words do not fit.
     """
+    server = words[0][1:] if words and words[0].startswith("@") else ""
+    method, params = _meaning(command, words[1:] if server else words)
+    is_prompt = method == "prompts/get"
+    return RequestSubmitted(
+        method=method, params=params, server=server, into_chat=into_chat and is_prompt
+    )
+
+
+def _meaning(command: str, words: Sequence[str]) -> tuple[str, Json]:
     match command, list(words):
-        case "resources", []:
-            return RequestSubmitted(method="resources/list")
-        case "templates", []:
-            return RequestSubmitted(method="resources/templates/list")
-        case "prompts", []:
-            return RequestSubmitted(method="prompts/list")
+        case ("resources" | "templates" | "prompts" | "skills") as what, []:
+            return _LISTS[what], {}
         case ("read" | "subscribe" | "unsubscribe") as verb, [uri]:
-            return RequestSubmitted(method=f"resources/{verb}", params={"uri": uri})
+            return f"resources/{verb}", {"uri": uri}
         case "prompt", [name, *pairs]:
-            params: Json = {"name": name, "arguments": _pairs(command, pairs)}
-            return RequestSubmitted(method="prompts/get", params=params, into_chat=into_chat)
-        case "complete", [name, pair]:
-            ((argument, start),) = _pairs(command, [pair]).items()
-            is_template = "://" in name
-            ref: Json = (
-                {"type": "ref/resource", "uri": name}
-                if is_template
-                else {"type": "ref/prompt", "name": name}
-            )
-            params = {"ref": ref, "argument": {"name": argument, "value": start}}
-            return RequestSubmitted(method="completion/complete", params=params)
+            return "prompts/get", {"name": name, "arguments": dict(_pairs(command, pairs))}
+        case "complete", [name, pair, *others]:
+            return "completion/complete", _completion(name, _pairs(command, [pair, *others]))
         case _:
-            raise SlashError(f"found {' '.join([command, *words])!r}, expected {USAGE[command]}")
+            found = shorten(" ".join([command, *words]), _LONGEST)
+            raise SlashError(f"found {found!r}, expected {command} {USAGE[command]}".rstrip())
 
 
-def _pairs(command: str, words: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _completion(name: str, pairs: Sequence[tuple[str, str]]) -> Json:
+    """MCP: server/utilities/completion. The first pair is what begins, the others are known."""
+    (argument, start), *known = pairs
+    is_template = "://" in name or "{" in name
+    ref: Json = (
+        {"type": "ref/resource", "uri": name}
+        if is_template
+        else {"type": "ref/prompt", "name": name}
+    )
+    params: Json = {"ref": ref, "argument": {"name": argument, "value": start}}
+    return {**params, "context": {"arguments": dict(known)}} if known else params
+
+
+def _pairs(command: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
     for word in words:
         key, is_pair, value = word.partition("=")
         if not is_pair or not key:
-            raise SlashError(f"{command}: found {word!r}, expected key=value")
-        found[key] = value
+            found_word = shorten(word, _LONGEST)
+            raise SlashError(f"{command}: found {found_word!r}, expected key=value")
+        found.append((key, value))
     return found

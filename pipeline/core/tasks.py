@@ -112,19 +112,22 @@ def _on_status(calls: Calls, call: Call, task: Task, answer: Json) -> Move:
             found = f"found {type(result).__name__} as `result`, expected an object"
             return fail(calls, call, f"malformed task: {found}")
         case "failed" if task.is_extension:
-            words = jsonrpc.error_text(answer.get("error"))
-            return refuse(calls, call, f"the task failed: {words}")
+            return refuse(calls, call, f"the task failed{_why(answer)}")
         case "input_required" | "completed" | "failed":
             return go_on(calls, replace(call, task=task), "tasks/result")
         case "cancelled":
-            why = answer.get("statusMessage")
-            words = f": {why}" if isinstance(why, str) and why else ""
-            return fail(calls, call, f"the server cancelled the task{words}")
+            return fail(calls, call, f"the server cancelled the task{_why(answer)}")
         case status if status in _RUNNING:
             return poll_later(calls, call, task)
         case status:
             found = jsonrpc.shorten(str(status), 40)
             return fail(calls, call, f"malformed task: found {found!r} as `status`")
+
+
+def _why(answer: Json) -> str:
+    error, message = answer.get("error"), answer.get("statusMessage")
+    text = message if error is None else jsonrpc.error_text(error)
+    return f": {text}" if isinstance(text, str) and text else ""
 
 
 def _ask(calls: Calls, call: Call, task: Task, answer: Json) -> Move:

@@ -41,7 +41,8 @@ class Authorizer(Protocol):
         of the body the first 64 KiB, as far as they came.
 
         Raises:
-            AuthorizationError: If there are none; the refusal stands, and this is told with it.
+            AuthorizationError: If there are none. If that is final, the refusal stands, and this is
+                told with it; else there was no answer, and another attempt may fare better.
         """
         ...
 

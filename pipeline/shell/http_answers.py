@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
+from msgspec.structs import replace
 
 from pipeline.core.sse import SseEvent, SseParser, SseTooLargeError
 from pipeline.shell.http import EVENT_STREAM, read_up_to
@@ -84,7 +85,7 @@ async def read_events(
             while chunk := await content.readany():
                 for item in parser.feed(chunk):
                     if isinstance(item, SseEvent):
-                        push(item)
+                        push(replace(item, data=answer.hide_tokens(item.data)))
                 with clock.stopped():
                     await room()
     except SseTooLargeError as exc:

@@ -126,6 +126,14 @@ class Watch:
         """False only when it is certain that no byte of the request can have reached a server."""
         return self.has_left or (self.is_handed_over and not self.is_traced)
 
+    def complaint(self, place: str) -> str:
+        """What has not happened yet, to be followed by how long that was waited for."""
+        if not self.is_sent:
+            return f"no connection to {place}"
+        if self.is_traced and not self.is_whole:
+            return f"{place} did not take the whole message"
+        return f"no answer came from {place}"
+
     def begin(self, size: int) -> None:
         """A request with a body of so many bytes is handed over; it may be one after a redirect."""
         self.is_handed_over, self.is_whole, self._unsent = True, False, size

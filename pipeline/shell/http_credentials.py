@@ -15,7 +15,14 @@ from multidict import CIMultiDict
 from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.http import Method, read_up_to, request
 from pipeline.shell.http_clock import Watch
-from pipeline.shell.targets import Target, check_header, header_secrets, origin, public_url
+from pipeline.shell.targets import (
+    Target,
+    check_header,
+    header_secrets,
+    hide_secrets,
+    origin,
+    public_url,
+)
 
 MOST_REPEATS = 3
 _REFUSED = (401, 403)
@@ -46,7 +53,11 @@ class Answer:
 
     def hide(self, text: str) -> str:
         """Text of the server without the secrets that we sent."""
-        return self.target.hide(text, self.tokens)
+        return self.hide_tokens(self.target.hide(text))
+
+    def hide_tokens(self, text: str) -> str:
+        """Text of the server without what its authorizer added, which the run does not know of."""
+        return hide_secrets(text, self.tokens)
 
 
 def request_headers(
@@ -101,7 +112,7 @@ async def request_as(
     sent again, `most_repeats` times at most. While it sees to that, the watch's clock stands still.
 
     Raises:
-        AuthorizationError: If the authorizer is against sending it at all.
+        AuthorizationError: If the authorizer is against sending it, or may have credentials later.
         RedirectRefusedError, aiohttp.ClientError, OSError: As `request`.
     """
     repeats = 0
@@ -148,5 +159,7 @@ async def _refused(answer: Answer, method: Method, url: str, watch: Watch) -> tu
                 method, url, response.status, response.headers, seen
             )
     except AuthorizationError as exc:
+        if not exc.is_final:
+            raise
         note = str(exc)
     return replace(answer, body=seen, is_whole=is_whole, note=note), has_new

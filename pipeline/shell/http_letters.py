@@ -31,7 +31,7 @@ class Letter:
         waiting --open----> open --end--> over
 
     What is said out of turn is not said at all: so there is exactly one `PostAnswered`, then frames
-    only while it is open, then one `AnswerEnded`; and nothing at all after `silence`.
+    only while it is open, then one `AnswerEnded`; and of an open one nothing more after `stop`.
     """
 
     ask: Post | Get

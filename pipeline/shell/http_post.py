@@ -18,6 +18,7 @@ from pipeline.shell.http_credentials import Answer, request_as
 from pipeline.shell.http_failures import explain
 from pipeline.shell.http_farewell import SESSION_ID, Farewell
 from pipeline.shell.http_letters import Letter, Put, Request, make_letter, write_request
+from pipeline.shell.http_pause import Pause
 from pipeline.shell.targets import Target
 
 _QUEUE = MailboxOptions(high=512, low=128)
@@ -62,6 +63,7 @@ class Outbox:
         put: Put,
         room: Callable[[], Awaitable[None]],
         on_success: Callable[[], None],
+        now: Callable[[], float],
         queue: MailboxOptions = _QUEUE,
         most: int = _MOST_AT_ONCE,
     ) -> None:
@@ -77,6 +79,7 @@ class Outbox:
         self._free: Mailbox[Letter] = Mailbox(MailboxOptions())
         self._letters: dict[Letter, None] = {}  # those that are not over, in order
         self._farewell = Farewell(target, http)
+        self._pause = Pause(now)
 
     def send(self, post: Post) -> None:
         """Send a message, or queue it; never blocks, never raises."""
@@ -85,6 +88,10 @@ class Outbox:
     def get(self, get: Get) -> None:
         """Ask for a stream; never blocks, never raises."""
         self._take_on(get)
+
+    def wish(self) -> float | None:
+        """Seconds for which the server still wants to be left alone, as its last answer said."""
+        return self._pause.left()
 
     def cut(self, id_: str) -> None:
         """Close the answer to a message or a stream; an open one ends without a word."""
@@ -109,7 +116,7 @@ class Outbox:
     async def run(self) -> None:
         """Own all that is under way until closed and done, or cancelled; then take leave.
 
-        Cancelled, it answers what is unanswered: each task does so as its last act.
+        Cancelled, it answers what is unanswered; what is open ends without a word.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -179,6 +186,7 @@ class Outbox:
             return
         try:
             letter.has_headers.set()
+            self._pause.note(answer.response)
             self._farewell.remember(request, answer)
             await self._read(letter, answer)
         finally:
@@ -201,8 +209,7 @@ class Outbox:
         except RedirectRefusedError as exc:
             reason = f"HTTP {exc.status}: {exc}"
         except TimeoutError:
-            what = "no answer came from" if watch.is_sent else "no connection to"
-            reason = f"{what} {self._target.place} within {clock.limit}"
+            reason = f"{watch.complaint(self._target.place)} within {clock.limit}"
         except (aiohttp.ClientError, OSError) as exc:
             reason = explain(exc, request.url)
         if answer is None:

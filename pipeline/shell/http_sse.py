@@ -134,7 +134,7 @@ async def read_stream(
             max_event_bytes=options.max_event_bytes, last_event_id=memory.last_event_id
         )
         while chunk := await _read(response, target, memory):
-            _deliver(chunk, parser, target, memory, push)
+            _deliver(chunk, parser, answer, memory, push)
             await room()
     finally:
         response.close()
@@ -152,9 +152,8 @@ async def _connect(
     except RedirectRefusedError as exc:
         raise StreamRefusedError(str(exc), status=exc.status, is_fatal=True) from exc
     except TimeoutError as exc:
-        what = "no answer came from" if watch.is_sent else "no connection to"
         raise StreamUnreachableError(
-            f"{what} {target.place} within {clock.limit}",
+            f"{watch.complaint(target.place)} within {clock.limit}",
             retry_after=memory.pause,
         ) from exc
     except (aiohttp.ClientError, OSError) as exc:
@@ -231,7 +230,7 @@ async def _read(response: aiohttp.ClientResponse, target: Target, memory: Stream
 def _deliver(
     chunk: bytes,
     parser: SseParser,
-    target: Target,
+    answer: Answer,
     memory: StreamMemory,
     push: Callable[[StreamItem], None],
 ) -> None:
@@ -239,14 +238,16 @@ def _deliver(
         found = parser.feed(chunk)
     except SseTooLargeError as exc:
         raise StreamTooLargeError(
-            f"{target.place} sent too much: {exc}", retry_after=memory.pause
+            f"{answer.target.place} sent too much: {exc}", retry_after=memory.pause
         ) from exc
     finally:
         memory.last_event_id = parser.last_event_id
         if parser.retry_ms is not None:
             memory.retry_ms = parser.retry_ms
     events = [item for item in found if isinstance(item, SseEvent)]
+    server = answer.target.name
     for event in events:
-        push(FrameReceived(server=target.name, event=event.event, data=event.data, id=event.id))
+        data = answer.hide_tokens(event.data)
+        push(FrameReceived(server=server, event=event.event, data=data, id=event.id))
     if not events:
-        push(StreamAlive(target.name))
+        push(StreamAlive(server))

@@ -21,14 +21,14 @@ class RecordingError(ValueError):
     """A file that cannot be read as a recording; the text names the file and the line."""
 
 
-def whole_lines(
+def read_lines(
     path: Path,
     number: int = 1,
     offset: int = 0,
     *,
     on_damage: Callable[[int, str], None] = lambda _number, _why: None,
 ) -> Iterator[tuple[int, int, bytes]]:
-    """Lines from an offset on, up to one that is torn: number, offset, bytes with the newline.
+    """Lines from an offset on: number, offset, bytes with the newline, which the last may lack.
 
     An offset in a compressed file is one in what it unpacks to. Where that is damaged, there are no
     more lines; `on_damage` gets the number of the first that is missing, and words.
@@ -45,8 +45,6 @@ def whole_lines(
                         f"{path}:{number}: found a line without an end in {LONGEST_LINE:,} bytes, "
                         "expected a shorter one: this is no recording"
                     )
-                if not line.endswith(b"\n"):
-                    return
                 yield number, offset, line
                 number, offset = number + 1, offset + len(line)
     except DamagedFileError as exc:
@@ -56,16 +54,21 @@ def whole_lines(
         raise RecordingError(f"cannot read {str(path)!r}: {exc.strerror}{hint}") from exc
 
 
+def is_whole(line: bytes) -> bool:
+    """A last line that is not, as after a crash, does not count."""
+    return line.endswith(b"\n")
+
+
 def parts_of(path: Path) -> list[tuple[int, Path]]:
     """The older parts of a recording, oldest first, then the file itself; each with its number.
 
-    What only has such a name is none: a part says its number in its first line. Some may be
-    missing. 1 is the number of a file that says none.
+    What only has such a name is none: a part says its number in its first line, unless that is
+    damaged. Some may be missing. 1 is the number of a file that says none.
 
     Raises:
         RecordingError: If the file itself cannot be read.
     """
-    number = _own_number(path)
+    number = _number_in(path) or 1
     if number == 1:
         return [(1, path)]
     name = uncompressed(path.name)
@@ -73,20 +76,23 @@ def parts_of(path: Path) -> list[tuple[int, Path]]:
     # Sorted, a file stands before the same one compressed: both are there after a crash.
     for other in sorted(path.parent.iterdir()):
         its = part_number(name, other.name)
-        if its is None or its >= number or its in found or other.samefile(path):
+        if its is None or its >= number or its in found:
             continue
-        if _own_number(other) == its:
+        if _number_in(other) in (its, None):
             found[its] = other
     return [*sorted(found.items()), (number, path)]
 
 
-def _own_number(path: Path) -> int:
-    """What the first line says; 1 also where that is no header, which others complain of."""
-    _, _, line = next(whole_lines(path), (1, 0, b""))
+def _number_in(path: Path) -> int | None:
+    """What the first line says, 0 where it is no header, None where it cannot be read."""
+    damage: list[int] = []
+    _, _, line = next(read_lines(path, on_damage=lambda at, _: damage.append(at)), (1, 0, b""))
+    if damage:
+        return None
     try:
-        return decode_header(line).part if line.startswith(HEADER) else 1
+        return decode_header(line).part if line.startswith(HEADER) and is_whole(line) else 0
     except NotARecordingError:
-        return 1
+        return 0
 
 
 def _skip(file: BinaryIO, offset: int) -> None:

@@ -14,9 +14,9 @@ from loguru import logger
 
 from pipeline.core.codec import Entry, Header, NotARecordingError, Upgrade, decode_entry
 from pipeline.core.parts import part_name, recording_name, uncompressed
-from pipeline.shell.recording_lines import HEADER, RecordingError, parts_of, whole_lines
+from pipeline.shell.recording_lines import HEADER, RecordingError, is_whole, parts_of, read_lines
 
-__all__ = ["Piece", "RecordedRun", "RecordingError", "last_run", "read_runs"]
+__all__ = ["Piece", "RecordedRun", "RecordingError", "last_run", "read_runs", "why_missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ class RecordedRun:
         for piece in self.pieces:
             if piece.missing:
                 raise RecordingError(piece.missing)
-            for number, _, line in whole_lines(piece.path, piece.line, piece.offset):
+            for number, _, line in read_lines(piece.path, piece.line, piece.offset):
+                if not is_whole(line):
+                    break
                 if number > piece.line and line.startswith(HEADER):
                     return
                 if number > piece.line or piece is self.pieces[0]:
@@ -96,8 +98,8 @@ def read_runs(path: Path) -> list[RecordedRun]:
     runs: list[RecordedRun] = []
     last = 0
     for part, file in parts_of(path):
-        for number, offset, line in whole_lines(file, on_damage=_told(file)):
-            if number > 1 and not line.startswith(HEADER):
+        for number, offset, line in read_lines(file, on_damage=_told(file)):
+            if not is_whole(line) or (number > 1 and not line.startswith(HEADER)):
                 continue
             header = _upgrade(file, number, line).header
             piece = Piece(file, number, offset)
@@ -106,7 +108,7 @@ def read_runs(path: Path) -> list[RecordedRun]:
                 continue
             goes_on = bool(runs) and runs[-1].header.session == header.session
             if not goes_on or part != last + 1:
-                piece = replace(piece, missing=_missing(path, file, header, last))
+                piece = replace(piece, missing=why_missing(path, file, header, last))
             if goes_on:
                 runs[-1] = replace(runs[-1], pieces=(*runs[-1].pieces, piece))
             else:
@@ -130,8 +132,8 @@ def _told(path: Path) -> Callable[[int, str], None]:
     return tell
 
 
-def _missing(path: Path, file: Path, header: Header, last: int) -> str:
-    """Words for a part whose run began in one that is not there; `last` is the one that is."""
+def why_missing(path: Path, file: Path, header: Header, last: int) -> str:
+    """Words for a part that goes on with a run which does not end in `last`, the part before it."""
     found = f"{file} is part {header.part} of a recording: a run goes on in it after event"
     whole = recording_name(uncompressed(file.name), header.part)
     if file == path and whole is not None:

@@ -17,6 +17,11 @@ class ToldAuthorizer:
         self._put = put
         self._under_way = 0
 
+    @property
+    def is_under_way(self) -> bool:
+        """Are credentials being got?"""
+        return self._under_way > 0
+
     async def headers(self, method: str, url: str) -> Mapping[str, str]:
         """As the authorizer has them."""
         return await self._inner.headers(method, url)

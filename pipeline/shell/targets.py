@@ -60,11 +60,9 @@ class Target:
     def __repr__(self) -> str:
         return f"Target({self.name!r}, {public_url(self.url)!r})"
 
-    def hide(self, text: str, more: Iterable[str] = ()) -> str:
+    def hide(self, text: str) -> str:
         """Foreign text without the secrets that we sent: servers quote requests in their errors."""
-        for secret in (*self.secrets, *more):
-            text = text.replace(secret, "«secret»")
-        return text
+        return hide_secrets(text, self.secrets)
 
 
 def make_target(
@@ -107,6 +105,13 @@ def make_target(
         MappingProxyType(dict(headers)),
         _longest_first(secrets),
     )
+
+
+def hide_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Foreign text without these values."""
+    for secret in secrets:
+        text = text.replace(secret, "«secret»")
+    return text
 
 
 def header_secrets(headers: Mapping[str, str]) -> tuple[str, ...]:

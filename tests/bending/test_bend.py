@@ -28,8 +28,8 @@ from pipeline.core.events import (
     is_input,
 )
 from pipeline.shell.recordings import RecordedRun, RecordingError, last_run
-from tests.support.bending import after, bent, only, record, seq_of
-from tests.support.bent_sessions import FIVE, READ, Timed, chat, sse_plan, sse_start
+from tests.support.bending import Timed, after, bent, only, record, seq_of, seq_with
+from tests.support.bent_sessions import FIVE, READ, chat, sse_plan, sse_start
 from tests.support.play import ADD, answered, finished, lost, opened, posted, told, use
 
 KEPT = Path(__file__).parents[1] / "recordings"
@@ -38,15 +38,6 @@ KEPT = Path(__file__).parents[1] / "recordings"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "run.jsonl"
-
-
-def answer_of(run: RecordedRun, call: str = "call:c1") -> int:
-    """The place of the frame that answers a call."""
-    return next(
-        entry.seq
-        for entry in run.entries()
-        if isinstance(entry.item, FrameReceived) and call in entry.item.data
-    )
 
 
 def divergence(run: RecordedRun, other: Bent) -> Divergence | None:
@@ -86,9 +77,9 @@ async def test_a_world_that_nothing_disturbs_is_the_recorded_one_to_the_microsec
 
 async def test_a_dropped_answer_leaves_the_call_with_an_unknown_outcome(path: Path) -> None:
     run = record(path, sse_plan(), *chat(ADD))
-    done = await bent(run, f"drop@{answer_of(run)}")
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
     (gone,) = only(StreamLost, done)
-    assert gone.reason == f"the connection was dropped (--fault drop@{answer_of(run)})"
+    assert gone.reason == f"the connection was dropped (--fault drop@{seq_with(run, 'call:c1')})"
     assert gone.retry_in == delay_before(RetryOptions(), 1, 0.5)
     assert after(done, StreamLost) == 3.0
     assert after(done, StreamOpened, 2) == 3.0 + 0.25 + 0.01
@@ -101,7 +92,7 @@ async def test_a_call_that_does_no_harm_is_sent_again_and_answered_under_its_new
     path: Path,
 ) -> None:
     run = record(path, sse_plan(), *chat(READ))
-    done = await bent(run, f"drop@{answer_of(run)}")
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
     assert len(only(ToolRepeated, done)) == 1
     assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
     assert '"call:c1~2"' in only(FrameReceived, done)[-1].data
@@ -113,7 +104,7 @@ async def test_a_call_that_does_no_harm_is_sent_again_and_answered_under_its_new
 async def test_what_came_over_a_dropped_connection_comes_no_more(path: Path) -> None:
     late: Timed = (3.2, told("notifications/message", level="info", data="late"))
     run = record(path, sse_plan(), *sorted([*chat(), late], key=lambda timed: timed[0]))
-    done = await bent(run, f"drop@{answer_of(run)}")
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
     assert not [frame for frame in only(FrameReceived, done) if "late" in frame.data]
 
 
@@ -127,7 +118,7 @@ async def test_a_server_that_was_lost_in_the_recording_is_lost_again_after_the_b
         (5.9, opened()),
     ]
     run = record(path, sse_plan(), *sorted([*chat(), *outage], key=lambda timed: timed[0]))
-    done = await bent(run, f"duplicate@{answer_of(run)}")
+    done = await bent(run, f"duplicate@{seq_with(run, 'call:c1')}")
     assert [each.reason for each in only(StreamLost, done)] == ["reset by peer", "refused"]
     assert after(done, StreamLost) == 4.1
     assert len(only(StreamOpened, done)) == 2
@@ -138,7 +129,7 @@ async def test_the_last_recorded_connection_comes_again_as_often_as_it_is_needed
 ) -> None:
     run = record(path, sse_plan(), *chat(READ))
     seq = seq_of(run, StreamOpened)
-    done = await bent(run, f"drop@{seq}", f"drop@{answer_of(run)}")
+    done = await bent(run, f"drop@{seq}", f"drop@{seq_with(run, 'call:c1')}")
     assert [each.attempt for each in only(StreamLost, done)] == [1, 2]
     assert len(only(StreamOpened, done)) == 2
     assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
@@ -147,21 +138,12 @@ async def test_the_last_recorded_connection_comes_again_as_often_as_it_is_needed
 async def test_a_bend_in_an_outage_waits_for_the_attempt_that_is_under_way(path: Path) -> None:
     start: list[Timed] = [(0.01, opened()), (0.1, lost(0.5)), (0.7, opened())]
     rest: list[Timed] = [(when + 1, item) for when, item in chat()[1:] if when > 0.07]
-    again = [(when + 1, item) for when, item in sse_start(ADD)[1:]]
-    again = [(when, _of_generation_2(item)) for when, item in again]
+    again: list[Timed] = [(when + 1, item) for when, item in sse_start(ADD)[1:]]
     run = record(path, sse_plan(), *start, *again, *rest)
     done = await bent(run, f"drop@{seq_of(run, StreamOpened, 2)}")
     assert [each.retry_in for each in only(StreamLost, done)] == [0.5, 0.25]
     assert after(done, StreamLost, 2) == 0.7
     assert done.ended == RunEnded(code=0)
-
-
-def _of_generation_2(item: object) -> object:
-    if isinstance(item, FrameReceived):
-        data = item.data.replace("init:s:1", "init:s:2").replace("list:s:1", "list:s:2")
-        return FrameReceived(server="s", event=item.event, data=data)
-    assert isinstance(item, PostAnswered)
-    return posted(item.id.replace("init:s:1", "init:s:2").replace("list:s:1", "list:s:2"))
 
 
 # --- a status ---------------------------------------------------------------------------------
@@ -172,7 +154,7 @@ async def test_a_post_that_is_refused_is_not_answered_on_the_stream_either(
     path: Path, status: int, outcome: str
 ) -> None:
     run = record(path, sse_plan(), *chat())
-    place = seq_of(run, PostAnswered, 4)
+    place = seq_of(run, PostAnswered, id="call:c1")
     done = await bent(run, f"{status}@{place}")
     refused = [each for each in only(PostAnswered, done) if each.status == status]
     assert [(each.id, each.reason) for each in refused] == [
@@ -185,9 +167,9 @@ async def test_a_post_that_is_refused_is_not_answered_on_the_stream_either(
 
 async def test_the_number_of_an_answer_on_the_stream_means_its_post(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    done = await bent(run, f"500@{answer_of(run)}")
+    done = await bent(run, f"500@{seq_with(run, 'call:c1')}")
     (happened,) = done.happened
-    assert happened.bend.seq == seq_of(run, PostAnswered, 4)
+    assert happened.bend.seq == seq_of(run, PostAnswered, id="call:c1")
 
 
 @pytest.mark.parametrize(("status", "retry_in"), [(500, 0.25), (404, None)])
@@ -205,7 +187,7 @@ async def test_a_refused_stream_comes_back_if_a_live_one_would(
 
 async def test_a_late_answer_comes_late_and_all_that_follows_from_it(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    done = await bent(run, f"delay:20@{answer_of(run)}")
+    done = await bent(run, f"delay:20@{seq_with(run, 'call:c1')}")
     assert after(done, ToolEnded) == 23.0
     assert after(done, AnswerCompleted) == 24.0
     assert after(done, RunEnded) == 27.0
@@ -214,7 +196,7 @@ async def test_a_late_answer_comes_late_and_all_that_follows_from_it(path: Path)
 
 async def test_a_deadline_fires_before_an_answer_that_is_too_late(path: Path) -> None:
     run = record(path, sse_plan(call_timeout=10.0), *chat())
-    done = await bent(run, f"delay:60@{answer_of(run)}")
+    done = await bent(run, f"delay:60@{seq_with(run, 'call:c1')}")
     assert after(done, TimerFired) == 12.0
     (end,) = only(ToolEnded, done)
     assert (end.outcome, end.reason) == (
@@ -236,7 +218,7 @@ async def test_nothing_overtakes_what_is_late_on_its_connection(path: Path) -> N
         (4.0, finished(2, "done")),
         (5.0, InputEnded()),
     )
-    done = await bent(run, f"delay:0.5@{answer_of(run)}")
+    done = await bent(run, f"delay:0.5@{seq_with(run, 'call:c1')}")
     ends = [(end.call, after(done, ToolEnded, n)) for n, end in enumerate(only(ToolEnded, done), 1)]
     assert ends == [("c1", 3.5), ("c2", 3.5)]
     assert after(done, PostAnswered, 4) == 3.9
@@ -244,7 +226,7 @@ async def test_nothing_overtakes_what_is_late_on_its_connection(path: Path) -> N
 
 async def test_a_frame_that_comes_twice_is_told_once_as_a_problem(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    done = await bent(run, f"duplicate@{answer_of(run)}")
+    done = await bent(run, f"duplicate@{seq_with(run, 'call:c1')}")
     frames = [frame for frame in only(FrameReceived, done) if "call:c1" in frame.data]
     assert len(frames) == 2
     assert [problem.detail for problem in only(Problem, done)] == [
@@ -255,7 +237,7 @@ async def test_a_frame_that_comes_twice_is_told_once_as_a_problem(path: Path) ->
 
 async def test_an_input_can_be_bent_more_than_once(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    place = answer_of(run)
+    place = seq_with(run, "call:c1")
     done = await bent(run, f"delay:2@{place}", f"duplicate@{place}")
     assert after(done, ToolEnded) == 5.0
     assert len([frame for frame in only(FrameReceived, done) if "call:c1" in frame.data]) == 2
@@ -267,7 +249,7 @@ async def test_an_input_can_be_bent_more_than_once(path: Path) -> None:
 async def test_a_silent_server_is_found_dead_tried_again_and_given_up(path: Path) -> None:
     """All of it in virtual time, by the operators of a live run with their own patience."""
     run = record(path, sse_plan(call_timeout=900.0, call_timeout_max=900.0), *chat(READ))
-    done = await bent(run, f"silence@{answer_of(run)}")
+    done = await bent(run, f"silence@{seq_with(run, 'call:c1')}")
     silence, retry = HeartbeatOptions().silence, RetryOptions()
     first, *others = only(StreamLost, done)
     assert first.reason.startswith("nothing arrived for 45 s, not even a comment")
@@ -285,7 +267,7 @@ async def test_a_silent_server_is_found_dead_tried_again_and_given_up(path: Path
 async def test_the_patience_is_that_of_the_recorded_run(path: Path) -> None:
     settings = {"silence": 4.0, "retry_attempts": 1, "retry_first_delay": 2.0}
     run = record(path, sse_plan(), *chat(READ), settings=settings)
-    done = await bent(run, f"silence@{answer_of(run)}")
+    done = await bent(run, f"silence@{seq_with(run, 'call:c1')}")
     assert [each.retry_in for each in only(StreamLost, done)] == [1.0, None]
     assert 4.0 < after(done, StreamLost) - 3.0 <= 5.0
 
@@ -298,7 +280,7 @@ async def test_a_setting_that_this_version_does_not_take_is_named(path: Path) ->
 
 async def test_a_silent_server_answers_no_post_either(path: Path) -> None:
     run = record(path, sse_plan(call_timeout=900.0, call_timeout_max=900.0), *chat())
-    done = await bent(run, f"silence@{seq_of(run, PostAnswered, 4)}")
+    done = await bent(run, f"silence@{seq_of(run, PostAnswered, id='call:c1')}")
     (end,) = only(ToolEnded, done)
     assert end.reason == "no answer came from 127.0.0.1:8000 within 30 s (--post-timeout)"
     assert after(done, ToolEnded) == 32.0
@@ -331,7 +313,7 @@ async def test_a_ctrl_c_is_not_pressed_once_the_answer_is_there(path: Path) -> N
     )
     pressed = await bent(run, "delay:0@3")
     assert len(only(PromptCancelled, pressed)) == 1
-    done = await bent(run, f"500@{seq_of(run, PostAnswered, 4)}")
+    done = await bent(run, f"500@{seq_of(run, PostAnswered, id='call:c1')}")
     assert only(PromptCancelled, done) == []
     assert [prompt.text for prompt in only(PromptSubmitted, done)] == ["sum?", "next"]
 
@@ -353,12 +335,12 @@ async def test_a_recording_that_does_not_replay_to_the_fault_is_refused(path: Pa
     text = path.read_text("utf-8")
     path.write_text(text.replace('"seconds":10.0', '"seconds":11.0', 1), "utf-8")
     with pytest.raises(RecordingError, match=r"does not replay up to event \d+, .* --check"):
-        await bent(last_run(path), f"drop@{answer_of(run)}")
+        await bent(last_run(path), f"drop@{seq_with(run, 'call:c1')}")
 
 
 async def test_a_fault_whose_event_never_comes_is_told(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    first, second = seq_of(run, PostAnswered, 4), answer_of(run)
+    first, second = seq_of(run, PostAnswered, id="call:c1"), seq_with(run, "call:c1")
     done = await bent(run, f"404@{first}", f"drop@{second}")
     assert [each.bend.seq for each in done.happened] == [first]
     assert [each.seq for each in done.missed] == [second]
@@ -372,7 +354,7 @@ async def test_nothing_happens_to_a_run_that_had_ended(path: Path) -> None:
 
 async def test_a_run_that_goes_on_in_another_process_is_bent_there(path: Path) -> None:
     plan = sse_plan()
-    start = [(when + 3, _of_generation_2(item)) for when, item in sse_start(READ)[1:]]
+    start: list[Timed] = [(when + 3, item) for when, item in sse_start(READ)[1:]]
     run = record(
         path,
         plan,
@@ -386,7 +368,7 @@ async def test_a_run_that_goes_on_in_another_process_is_bent_there(path: Path) -
         (5.0, finished(2, "five")),
         (7.0, InputEnded()),
     )
-    done = await bent(run, f"drop@{answer_of(run, 'call:c1~2')}")
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1~2')}")
     assert [each.retry_in for each in only(StreamLost, done)] == [0.25]
     assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
     assert done.ended == RunEnded(code=0)

@@ -17,8 +17,8 @@ from pipeline.core.events import (
     ToolEnded,
 )
 from pipeline.shell.recordings import last_run
-from tests.support.bending import after, bent, only, record, seq_of
-from tests.support.bent_sessions import FIVE, Timed, chat, sse_plan, sse_start
+from tests.support.bending import Timed, after, bent, only, record, seq_of, seq_with
+from tests.support.bent_sessions import FIVE, chat, sse_plan, sse_start
 from tests.support.play import ADD, answered, finished, frame, use
 
 SEED = Path(__file__).parents[1] / "recordings" / "seed.jsonl"
@@ -76,7 +76,7 @@ async def test_a_silent_model_is_given_up_with_its_own_patience(path: Path) -> N
 
 async def test_what_it_was_never_asked_it_answers_with_what_it_said_next(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    place = seq_of(run, FrameReceived, 4)
+    place = seq_with(run, "call:c1")
     done = await bent(run, f"drop@{place}")
     assert done.guesses == 1
     assert [answer.text for answer in only(AnswerCompleted, done)] == ["five", "welcome"]
@@ -86,7 +86,7 @@ async def test_it_does_not_borrow_the_answer_to_another_wish(path: Path) -> None
     """The recording was cut off before the model had its say on the result."""
     recorded = [timed for timed in chat() if timed[0] < 3.5]
     run = record(path, sse_plan(), *recorded)
-    done = await bent(run, f"drop@{seq_of(run, FrameReceived, 4)}")
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
     assert [failed.reason for failed in only(ModelFailed, done)] == [
         "the recording holds no answer of the model to this, nor any other for it here"
     ]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pipeline.bending.report import report
 from pipeline.core.events import FrameReceived, InputEnded, PostAnswered, PromptSubmitted
 from pipeline.shell.recordings import last_run
-from tests.support.bending import bent, record, seq_of, write
+from tests.support.bending import bent, record, seq_of, seq_with, write
 from tests.support.bent_sessions import FIVE, chat, sse_plan, sse_start
 from tests.support.play import ADD, a_plan, answered, finished, frame, seed_start, use
 
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_it_says_what_was_bent_what_that_changed_and_how_all_ended(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    frame_of_c1 = seq_of(run, FrameReceived, 4)
+    frame_of_c1 = seq_with(run, "call:c1")
     lines = report(run, await bent(run, f"drop@{frame_of_c1}")).split("\n")
     assert lines == [
         f"bent: drop@{frame_of_c1}: event {frame_of_c1}, frame_received ('s', 'message'), "
@@ -42,7 +42,7 @@ async def test_it_says_what_was_bent_what_that_changed_and_how_all_ended(path: P
 
 async def test_it_names_the_event_that_was_taken_in_the_place_of_another(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    frame_of_c1, post_of_c1 = seq_of(run, FrameReceived, 4), seq_of(run, PostAnswered, 4)
+    frame_of_c1, post_of_c1 = seq_with(run, "call:c1"), seq_of(run, PostAnswered, id="call:c1")
     told = report(run, await bent(run, f"500@{frame_of_c1}"))
     words = f"bent: 500@{frame_of_c1}: event {post_of_c1} in the place of {frame_of_c1}, "
     assert told.startswith(f"{words}post_answered ('s', 'call:c1'), at ")
@@ -56,7 +56,7 @@ async def test_it_says_that_nothing_came_of_it(path: Path) -> None:
 
 async def test_it_says_which_fault_did_not_come_about(path: Path) -> None:
     run = record(path, sse_plan(), *chat())
-    first, second = seq_of(run, PostAnswered, 4), seq_of(run, FrameReceived, 4)
+    first, second = seq_of(run, PostAnswered, id="call:c1"), seq_with(run, "call:c1")
     told = report(run, await bent(run, f"404@{first}", f"drop@{second}"))
     words = f"not bent: drop@{second}: event {second}, frame_received ('s', 'message'), never came"
     assert words in told
@@ -111,7 +111,7 @@ async def test_of_many_calls_the_first_are_told(path: Path) -> None:
         (4.0, finished(2, "done")),
         (5.0, InputEnded()),
     )
-    told = report(run, await bent(run, f"drop@{seq_of(run, FrameReceived, 4)}"))
+    told = report(run, await bent(run, f"drop@{seq_with(run, 'call:c1')}"))
     assert "\ncalls: 14 unknown\n" in told
     assert "\n  c10 add: unknown" in told
     assert "c11 add" not in told

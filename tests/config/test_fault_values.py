@@ -20,23 +20,17 @@ def test_a_fault_is_a_kind_and_the_number_of_an_event() -> None:
 
 @pytest.mark.parametrize("word", ["drop@120", "delay:0.001@7", "delay:123456.789@7", "404@2"])
 def test_it_is_shown_as_it_was_said(word: str) -> None:
-    assert read_faults(word) == (FaultWish.model_validate(_fields(word)),)
-    (fault,) = read_faults(word)  # type: ignore[misc]
-    assert str(fault) == word
-
-
-def _fields(word: str) -> dict[str, object]:
-    kind, _, at = word.partition("@")
-    kind, _, seconds = kind.partition(":")
-    return {"kind": kind, "at": int(at), "seconds": float(seconds or 0)}
+    found = read_faults(word)
+    assert isinstance(found, tuple)
+    assert [str(fault) for fault in found] == [word]
 
 
 @pytest.mark.parametrize(
     "word",
     [
         "drop", "drop@", "drop@0", "drop@-1", "drop@x", "@3", "sing@3", "delay@3", "drop:3@4",
-        "delay:@3", "delay:x@3", "delay:-1@3", "delay:1e9@3", "delay:9999999@3", "drop@3 ", "drop@3\n",
-        "500:1@3", "drop@\u0663", "Drop@3",
+        "delay:@3", "delay:x@3", "delay:-1@3", "delay:1e9@3", "delay:9999999@3", "drop@3 ",
+        "drop@3\n", "500:1@3", "drop@\u0663", "Drop@3",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_in_words(word: str) -> None:

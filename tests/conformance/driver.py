@@ -108,11 +108,14 @@ def echo_schema(client: Client) -> None:
 
 
 def skills(client: Client) -> None:
-    client.run("skills")
+    client.run("--model", "direct", prompts=["/skills"])
 
 
 def skills_read(client: Client) -> None:
-    client.run("skills", "--verify", may_fail=True)
+    """Read a skill and then a file of it, as somebody would who does not look at what came."""
+    files = ("SKILL.md", "references/FORMS.md")
+    reads = [f"/read skill://pdf-processing/{file}" for file in files]
+    client.run("--model", "direct", prompts=["/skills", *reads], may_fail=True)
 
 
 def authorized(client: Client) -> None:

@@ -1,6 +1,16 @@
 """The conversation stays one that the Messages API takes."""
 
-from pipeline.core.conversation import Conversation, spoken, text, without_tools
+from typing import Any
+
+import pytest
+
+from pipeline.core.conversation import (
+    Conversation,
+    spoken,
+    text,
+    with_prompt,
+    without_tools,
+)
 from tests.support.play import use
 
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "x"}
@@ -66,3 +76,39 @@ def test_spoken_is_the_text_and_nothing_else() -> None:
 
 def test_without_tools_leaves_out_the_calls() -> None:
     assert without_tools([text("a"), use("t", "x")]) == (text("a"),)
+
+
+# --- prompts of servers -------------------------------------------------------------------------
+
+
+def test_a_servers_prompt_goes_on_from_what_was_said() -> None:
+    before = Conversation().with_user(text("a")).with_assistant([text("A")])
+    said = [{"role": "user", "content": text("b")}, {"role": "user", "content": [text("c")]}]
+    talk = with_prompt(before, {"messages": said})
+    assert talk is not None
+    assert [len(message["content"]) for message in talk.messages] == [1, 1, 2]
+
+
+def test_what_a_model_cannot_take_is_named_in_words() -> None:
+    resource = {"type": "resource", "resource": {"uri": "demo://a", "text": "A"}}
+    talk = with_prompt(Conversation(), {"messages": [{"role": "user", "content": resource}]})
+    assert talk is not None
+    assert talk.messages[0]["content"] == [text("demo://a:\nA")]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        None,
+        [],
+        "hi",
+        ["hi"],
+        [{"role": "user", "content": "hi"}],
+        [{"role": "user", "content": []}],
+        [{"role": "tool", "content": text("hi")}],
+        [{"role": "user", "content": text("hi")}, {"role": "assistant", "content": text("A")}],
+    ],
+)
+def test_a_prompt_that_asks_nothing_changes_nothing(messages: Any) -> None:
+    before = Conversation().with_user(text("a"))
+    assert with_prompt(before, {"messages": messages}) is None

@@ -13,6 +13,8 @@ from pipeline.core.events import (
     Problem,
     PromptCancelled,
     PromptSubmitted,
+    RequestEnded,
+    RequestSubmitted,
     RunEnded,
     RunResumed,
     RunStarted,
@@ -22,7 +24,7 @@ from pipeline.core.events import (
     StreamLost,
     ToolEnded,
 )
-from pipeline.core.plan import Plan
+from pipeline.core.plan import Plan, ServerPlan
 from pipeline.core.run import initial, step
 from tests.support.play import URL, a_plan, a_route, lost, one, only, play
 
@@ -172,6 +174,49 @@ def test_one_server_that_is_ready_is_enough_to_go_on() -> None:
     settled = ServersSettled(ready=("a",), failed=("b",))
     out = run(lost(None, server="b"), settled, IDLE, plan=a_plan("a", "b"))
     assert only(RunEnded, out) == []
+
+
+def required(name: str, **changes: Any) -> ServerPlan:
+    return ServerPlan(name=name, url="" if "program" in changes else URL, required=True, **changes)
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize("goal", ["chat", "tools"])
+def test_a_run_ends_where_a_required_server_did_not_start(goal: Any, interactive: bool) -> None:
+    servers = (required("a"), required("b", program="npx"), *a_plan("c").servers)
+    plan = Plan(servers=servers, interactive=interactive, goal=goal)
+    settled = ServersSettled(ready=("c",), failed=("a",), starting=("b",))
+    gone = lost(None, server="a", reason="HTTP 404", status=404)
+    assert run(gone, settled, IDLE, plan=plan) == [
+        gone,
+        settled,
+        RunEnded(
+            code=4,
+            reason=(
+                f"a required server did not start: a at {URL}: HTTP 404; "
+                "b at npx: no answer in time (--start-timeout); check --server or MCP_SERVER_URL"
+            ),
+        ),
+    ]
+
+
+def test_a_required_server_that_lets_nobody_in_has_its_own_status() -> None:
+    plan = Plan(servers=(required("a"), *a_plan("b", "c").servers))
+    losses = [lost(None, server="a", status=401), lost(None, server="b", reason="refused")]
+    out = run(*losses, ServersSettled(ready=("c",), failed=("a", "b")), plan=plan)
+    assert one(RunEnded, out).code == 3
+
+
+def test_a_program_that_did_not_start_has_a_hint_of_its_own() -> None:
+    plan = Plan(servers=(required("a", program="npx"), *a_plan("b").servers))
+    out = run(lost(None, server="a"), ServersSettled(ready=("b",), failed=("a",)), plan=plan)
+    assert "check the command in the configuration" in one(RunEnded, out).reason
+
+
+def test_a_required_server_that_is_ready_or_is_lost_later_ends_no_run() -> None:
+    plan = Plan(servers=(required("a"), *a_plan("b").servers))
+    settled = ServersSettled(ready=("a",), failed=("b",))
+    assert only(RunEnded, run(settled, IDLE, lost(None, server="a"), plan=plan)) == []
 
 
 def test_at_a_terminal_no_failed_answer_hides_that_the_last_server_was_lost() -> None:
@@ -343,3 +388,32 @@ def test_a_prompt_that_is_answered_before_the_servers_settle_again_can_be_cancel
     resumed = RunResumed(goal="chat", servers=a_plan("s").servers, interactive=True)
     out = run(SETTLED, IDLE, ASK, resumed, done(), IDLE, ASK, PromptCancelled())
     assert only(RunEnded, out) == []
+
+
+# --- a person's requests ------------------------------------------------------------------------
+
+READ = RequestSubmitted(method="resources/read")
+
+
+def request_ended(**fields: Any) -> RequestEnded:
+    return RequestEnded(request="r1", server="s", method="resources/read", **fields)
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "words"),
+    [
+        (request_ended(outcome="answered", result={}), 0, ""),
+        (request_ended(outcome="answered", error="gone"), 1, "resources/read at s: gone"),
+        (request_ended(outcome="unknown", reason="cut"), 1, "resources/read at s: unknown: cut"),
+    ],
+)
+def test_a_run_for_requests_has_the_status_of_their_answers(
+    ended: RequestEnded, status: int, words: str
+) -> None:
+    items = [SETTLED, READ, InputEnded(), ended, IDLE]
+    assert (code(*items, goal="request"), reason(*items, goal="request")) == (status, words)
+    assert code(*items, goal="chat") == 0, "in a chat the person has seen it"
+
+
+def test_a_request_under_way_keeps_the_run_from_ending() -> None:
+    assert only(RunEnded, run(SETTLED, IDLE, READ, InputEnded())) == []

@@ -22,7 +22,7 @@ from pipeline.core.events import (
     ToolsListed,
 )
 from pipeline.core.plan import Plan
-from pipeline.core.session import handshake, messages
+from pipeline.core.session import handshake, ids, messages
 from pipeline.core.session.state import Move, Session
 from tests.support.play import (
     ADD,
@@ -588,7 +588,7 @@ def test_a_broken_answer_in_a_body_is_told() -> None:
     ],
 )
 def test_a_session_knows_the_messages_that_it_posted(id_: str, is_owned: bool) -> None:
-    assert messages.owns(listing(), id_) is is_owned
+    assert ids.owns(listing(), id_) is is_owned
 
 
 @pytest.mark.parametrize(
@@ -604,4 +604,4 @@ def test_a_session_knows_the_messages_that_it_posted(id_: str, is_owned: bool) -
 def test_only_requests_of_the_handshake_are_its_steps(
     session: Session, id_: str, is_step: bool
 ) -> None:
-    assert messages.is_step(session, id_) is is_step
+    assert ids.is_step(session, id_) is is_step

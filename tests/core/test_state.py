@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from pipeline.core.agent import state as agent
 from pipeline.core.commands import Close, Reconnect, StartTimer, StopTimer
-from pipeline.core.events import SessionReady, ToolsListed
+from pipeline.core.events import SessionOffers, SessionReady, ToolsListed
 from pipeline.core.plan import Plan
 from pipeline.core.session.state import (
     Session,
@@ -27,8 +27,8 @@ def test_a_session_has_its_own_timers() -> None:
 
 def test_ready_is_told_once_and_each_list_is_handed_on() -> None:
     session, out = ready(replace(SESSION, pages=(1,), cursors=("x",), is_listing=True), (1,))
-    listed = ToolsListed(server="s", tools=(1,))
-    assert out == (HELLO, StopTimer(id="session:s"), listed)
+    listed, offers = ToolsListed(server="s", tools=(1,)), SessionOffers(server="s")
+    assert out == (offers, HELLO, StopTimer(id="session:s"), listed)
     assert (session.phase, session.pages, session.cursors) == ("ready", (), ())
     assert session.is_told
     assert not session.is_listing

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.events import Json
-from pipeline.mocks.match import Shelf, compact, differences
+from pipeline.mocks.match import Shelf, compact
 
 
 def shelf(*asked: Json) -> Shelf[int]:
@@ -40,8 +40,9 @@ def test_what_is_equal_as_json_is_the_same_request(recorded: Json, asked: Json) 
     ],
 )
 def test_what_differs_as_json_is_another_request(recorded: Json, asked: Json) -> None:
-    assert shelf(recorded).take(asked) is None
-    assert list(differences(asked, recorded))
+    found = shelf(recorded)
+    assert found.take(asked) is None
+    assert found.miss(asked).differences
 
 
 def test_answers_to_the_same_request_come_in_order_and_the_last_one_stays() -> None:
@@ -102,12 +103,12 @@ def test_a_miss_without_any_recording_says_so() -> None:
     ],
 )
 def test_each_place_that_differs_is_named(asked: Any, recorded: Any, words: list[str]) -> None:
-    assert list(differences(asked, recorded)) == words
+    assert list(shelf(recorded).miss(asked).differences) == words
 
 
 def test_long_texts_are_shown_from_where_they_part() -> None:
     same = "word " * 40
-    (words,) = differences({"t": f"{same}here"}, {"t": f"{same}there and on"})
+    (words,) = shelf({"t": f"{same}there and on"}).miss({"t": f"{same}here"}).differences
     assert words.startswith("t from character 185: asked ")
     assert '"word word word here", recorded "word word word there and on"' in words
 

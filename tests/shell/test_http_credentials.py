@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from multidict import CIMultiDict
@@ -248,6 +249,18 @@ async def test_so_does_the_time_of_those_that_wait_behind_it() -> None:
     assert [(i.id, i.status) for i in answers.items] == [("refused", 202), ("behind", 202)]
 
 
+async def test_a_token_that_comes_back_in_a_stream_is_hidden_there() -> None:
+    answers = Answers()
+    events = [EVENT_STREAM, b"data: your token is " + (TOKEN % 1).encode() + b"\n\n", close]
+    async with serve([REFUSED], events) as wire:
+        async with running(wire.url, answers, authorizer=Tokens()) as (outbox, _):
+            outbox.send(free_post(wire.url))
+            await answers.ended()
+        assert answers.items[1].data == "your token is «secret»"
+        pushed = await pushed_by(wire, Tokens(asked=[("", "", 401, {}, b"")]))
+    assert pushed[1].data == "your token is «secret»"
+
+
 async def test_words_of_the_authorizer_are_told_with_the_answer() -> None:
     class Closed(Tokens):
         async def refused(self, *_: object) -> bool:
@@ -299,7 +312,17 @@ async def test_what_the_authorizer_is_against_is_answered_as_not_sent() -> None:
     }
 
 
-async def stream_error(wire: Wire, authorizer: Authorizer) -> StreamError:
+async def pushed_by(wire: Wire, authorizer: Authorizer) -> list[Any]:
+    """What an event stream brought."""
+    pushed: list[Any] = []
+    await stream_error(wire, authorizer, pushed)
+    return pushed
+
+
+async def stream_error(
+    wire: Wire, authorizer: Authorizer, pushed: list[Any] | None = None
+) -> StreamError:
+    """How an event stream ended."""
     target = replace(make_target("fs", wire.url), authorizer=authorizer)
 
     async def room() -> None:
@@ -312,7 +335,7 @@ async def stream_error(wire: Wire, authorizer: Authorizer) -> StreamError:
                 target,
                 options=StreamOptions(connect_timeout=0.3),
                 memory=StreamMemory(),
-                push=lambda _: None,
+                push=([] if pushed is None else pushed).append,
                 room=room,
                 now=lambda: 0.0,
             )
@@ -337,6 +360,24 @@ async def test_an_event_stream_that_is_refused_says_what_the_authorizer_says() -
     assert (error.status, error.is_fatal) == (401, True)
     assert str(error).startswith("HTTP 401: ")
     assert str(error).endswith("""; you said no; it says '{"error":"no"}'""")
+
+
+@pytest.mark.parametrize("is_final", [True, False])
+async def test_a_refusal_is_final_if_the_authorizer_says_so(is_final: bool) -> None:
+    class Down(Tokens):
+        async def refused(self, *_: object) -> bool:
+            raise AuthorizationError("the authorization server is down", is_final=is_final)
+
+    answers = Answers()
+    async with serve([REFUSED]) as wire:
+        async with running(wire.url, answers, authorizer=Down()) as (outbox, _):
+            outbox.send(free_post(wire.url))
+            (answer,) = await answers.reach(1)
+        error = await stream_error(wire, Down())
+    assert answer.status == (401 if is_final else None)
+    assert answer.reason == "the authorization server is down"
+    assert (error.status, error.is_fatal) == ((401, True) if is_final else (None, False))
+    assert "the authorization server is down" in str(error)
 
 
 @pytest.mark.parametrize("is_final", [True, False])

@@ -355,7 +355,7 @@ async def test_a_server_that_takes_no_message_is_given_up_long_before_its_answer
             (answer,) = await answers.reach(1)
     assert (answer.status, answer.is_sent) == (None, True)
     assert answer.reason == (
-        f"no answer came from 127.0.0.1:{wire.port} within 0.3 s (--connect-timeout)"
+        f"127.0.0.1:{wire.port} did not take the whole message within 0.3 s (--connect-timeout)"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from config.options import RecordingOptions
 from pipeline.core.codec import Entry, Header, decode_entry, decode_header, encode_header
 from pipeline.core.commands import Item
 from pipeline.core.events import (
@@ -34,11 +35,19 @@ HEADER = Header(rxmcp="0.1.0", session="s1", at=AT)
 HEADER_LINE = encode_header(HEADER) + b"\n"
 STARTED = Entry(1, AT, RunStarted())
 ASKED = Entry(2, AT, PromptSubmitted(text="grüße\n\u2028\x1b[0m"))
+LARGE = Entry(1, AT, PromptSubmitted(text="x" * 1_000_000))
+ALWAYS = RecordingOptions(fsync="always")
+DEADLINE = 10.0
 
 
-def make(path: Path, header: Header = HEADER, notices: list[str] | None = None) -> JsonlSink:
+def make(
+    path: Path,
+    header: Header = HEADER,
+    notices: list[str] | None = None,
+    options: RecordingOptions = RecordingOptions(),  # noqa: B008  it is frozen
+) -> JsonlSink:
     on_notice = pytest.fail if notices is None else notices.append
-    return JsonlSink(path, header, on_notice=on_notice)
+    return JsonlSink(path, header, on_notice=on_notice, options=options)
 
 
 async def record(path: Path, *entries: Entry, notices: list[str] | None = None) -> None:
@@ -237,26 +246,52 @@ async def test_two_sinks_of_one_process_cannot_share_a_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("item", "count"),
-    [
-        (AnswerDelta(text="x"), 0),
-        (PromptSubmitted(text="x"), 0),
-        (AnswerCompleted(text="x", turns=1), 1),
-        (ToolStarted(call="c", server="s", tool="t"), 1),
-        (ToolEnded(call="c", server="s", tool="t", outcome="answered"), 1),
-        (RunEnded(code=0), 1),
-    ],
+    ("fsync", "while_it_runs", "at_the_end"),
+    [("none", 0, 0), ("interval", 0, 1), ("always", 2, 3)],
 )
-async def test_what_must_last_is_flushed_to_the_disk_before_emit_returns(
-    tmp_path: Path, synced: list[str], item: Item, count: int
+async def test_how_often_a_recording_is_flushed_is_a_setting(
+    tmp_path: Path, synced: list[str], fsync: str, while_it_runs: int, at_the_end: int
 ) -> None:
-    sink = make(tmp_path / "run.jsonl")
+    options = RecordingOptions.model_validate({"fsync": fsync, "fsync_interval": 3600})
+    sink = make(tmp_path / "run.jsonl", options=options)
     await sink.open()
     assert synced == ["run.jsonl", tmp_path.name]
-    await sink.emit([STARTED, Entry(2, AT, item), Entry(3, AT, AnswerDelta(text="y"))])
-    assert synced[2:] == ["run.jsonl"] * count
+    await sink.emit([STARTED, ASKED])
+    await sink.emit([Entry(3, AT, AnswerDelta(text="y"))])
+    assert synced[2:] == ["run.jsonl"] * while_it_runs
     await sink.close()
-    assert synced[2:] == ["run.jsonl"] * (count + 1)
+    assert synced[2:] == ["run.jsonl"] * at_the_end
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        AnswerCompleted(text="x", turns=1),
+        ToolStarted(call="c", server="s", tool="t"),
+        ToolEnded(call="c", server="s", tool="t", outcome="answered"),
+        RunEnded(code=0),
+    ],
+)
+async def test_what_would_be_missed_most_is_flushed_at_once_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: Item
+) -> None:
+    sink = make(tmp_path / "run.jsonl", options=RecordingOptions(fsync_interval=3600))
+    await sink.open()
+    fsync, is_flushing, may_end = os.fsync, threading.Event(), threading.Event()
+
+    def slow(fd: int) -> None:
+        is_flushing.set()
+        assert may_end.wait(DEADLINE)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    await sink.emit([STARTED])
+    await asyncio.sleep(0)
+    assert not is_flushing.is_set()
+    await sink.emit([Entry(2, AT, item)])
+    assert await asyncio.to_thread(is_flushing.wait, DEADLINE)
+    may_end.set()
+    await sink.close()
 
 
 async def test_a_full_disk_leaves_whole_lines_and_says_how_many_are_missing(
@@ -318,13 +353,16 @@ async def test_a_flush_that_failed_is_told_and_never_repeated(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     path = tmp_path / "run.jsonl"
-    sink = make(path)
+    sink = make(path, options=ALWAYS)
     await sink.open()
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(SinkError, match=r"cannot flush .* to the disk: Input/output error"):
         await sink.emit([Entry(1, AT, RunEnded(code=0))])
+    with pytest.raises(SinkError, match=r"cannot flush .* to the disk: Input/output error"):
+        await sink.emit([Entry(2, AT, RunEnded(code=0))])
     await sink.close()
     assert len(flushed) == 1
+    assert len(path.read_bytes().splitlines()) == 2
 
 
 async def test_a_directory_that_cannot_be_flushed_fails_the_opening(
@@ -357,7 +395,7 @@ async def test_a_file_closes_only_after_a_write_whose_caller_was_cancelled(
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", slow)
-    emitting = asyncio.create_task(sink.emit([STARTED]))
+    emitting = asyncio.create_task(sink.emit([LARGE]))
     assert await asyncio.to_thread(is_writing.wait, 10)
     emitting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -367,13 +405,13 @@ async def test_a_file_closes_only_after_a_write_whose_caller_was_cancelled(
     assert not done
     may_go_on.set()
     await closing
-    assert decode_entry(path.read_bytes().splitlines()[1]) == STARTED
+    assert decode_entry(path.read_bytes().splitlines()[1]) == LARGE
 
 
 async def test_the_loop_runs_on_while_the_disk_is_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = make(tmp_path / "run.jsonl")
+    sink = make(tmp_path / "run.jsonl", options=ALWAYS)
     await sink.open()
     loop_ran = threading.Event()
     fsync = os.fsync
@@ -388,6 +426,85 @@ async def test_the_loop_runs_on_while_the_disk_is_slow(
     asyncio.get_running_loop().call_soon(loop_ran.set)
     await emitting
     await sink.close()
+
+
+async def test_what_cannot_be_tidied_up_beside_it_fails_the_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = os.unlink
+
+    def failing(path: Path) -> None:
+        if path.name.endswith(".next"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", failing)
+    assert "cannot tidy up beside" in await refusal(tmp_path / "run.jsonl")
+
+
+async def test_after_a_write_that_took_long_the_loop_makes_no_more_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now, writers = tmp_path / "run.jsonl", 0.0, list[str]()
+    sink = make(path)
+    await sink.open()
+    write = os.write
+
+    def slow(fd: int, data: bytes) -> int:
+        nonlocal now
+        now += 0.04 if len(writers) == 0 else 0.06
+        writers.append(threading.current_thread().name.split("_")[0])
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", slow)
+    monkeypatch.setattr("sinks.jsonl.time.monotonic", lambda: now)
+    for seq in range(1, 5):
+        await sink.emit([Entry(seq, AT, RunStarted())])
+    monkeypatch.undo()
+    await sink.close()
+    assert writers == ["MainThread", "MainThread", "rxmcp-jsonl", "rxmcp-jsonl"]
+    seqs = [decode_entry(line).seq for line in path.read_bytes().splitlines()[1:]]
+    assert seqs == [1, 2, 3, 4]
+
+
+async def test_whichever_write_fails_what_was_said_to_be_written_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th write is short and the one after it fails, for n = 1, 2, 3 … until none does."""
+    write = os.write
+    entries = [Entry(seq, AT, AnswerDelta(text="x" * 50)) for seq in range(1, 9)]
+    for n in range(1, 20):
+        path, count, written = tmp_path / f"{n}.jsonl", 0, list[Entry]()
+
+        def failing(fd: int, data: bytes, n: int = n) -> int:
+            nonlocal count
+            count += 1
+            if count > n:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(fd, data[: 100 if count == n else None])
+
+        sink, failure = make(path), None
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", failing)
+            try:
+                await sink.open()
+                for begin in range(0, len(entries), 2):
+                    await sink.emit(entries[begin : begin + 2])
+                    written += entries[begin : begin + 2]
+            except SinkError as exc:
+                failure = str(exc)
+            await sink.close()
+        content = path.read_bytes()
+        lines = content.splitlines()[1:]
+        found = [decode_entry(line) for line in lines]
+        assert content.endswith(b"\n") or not content
+        assert found[: len(written)] == written
+        assert found == entries[: len(found)]
+        if failure is None:
+            assert n > 4
+            return
+        assert os.strerror(errno.ENOSPC) in failure
+    pytest.fail("no run was without a fault")
 
 
 async def test_emit_before_open_is_a_mistake_of_the_caller(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """Sessions to bend, as inputs with their seconds: a prompt, a call, an answer, another prompt."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from pipeline.core.commands import Passing
 from pipeline.core.events import InputEnded, Json, ModelSpoke, PostAnswered, PromptSubmitted
 from pipeline.core.plan import Plan
+from tests.support.bending import Timed, to
 from tests.support.play import (
     ADD,
     a_plan,
@@ -19,8 +19,6 @@ from tests.support.play import (
     text_block,
     use,
 )
-
-Timed: TypeAlias = tuple[float, Passing]
 
 READ: Json = {**ADD, "annotations": {"readOnlyHint": True}}
 FIVE: Json = {"content": [text_block("5")]}
@@ -37,11 +35,11 @@ def sse_start(*tools: Json) -> list[Timed]:
     return [
         (0.01, opened()),
         (0.02, endpoint()),
-        (0.03, posted("init:s:1")),
-        (0.04, answered("init:s:1", greeting())),
-        (0.05, posted("initialized:s")),
-        (0.06, posted("list:s:1.1")),
-        (0.07, answered("list:s:1.1", {"tools": list(tools)})),
+        (0.03, to("initialize", posted)),
+        (0.04, to("initialize", lambda id_: answered(id_, greeting()))),
+        (0.05, to("notifications/initialized", posted)),
+        (0.06, to("tools/list", posted)),
+        (0.07, to("tools/list", lambda id_: answered(id_, {"tools": list(tools)}))),
     ]
 
 
@@ -70,11 +68,11 @@ def http_start(*tools: Json) -> list[Timed]:
     """The server is ready after 70 ms, and has no stream of its own."""
     return [
         (0.01, opened()),
-        (0.02, posted("discover:s:1.0", 404)),
-        (0.03, with_body("init:s:1", greeting())),
-        (0.04, posted("initialized:s")),
-        (0.06, posted("own:s:1.1", 405)),
-        (0.07, with_body("list:s:1.1", {"tools": list(tools)})),
+        (0.02, to("server/discover", lambda id_: posted(id_, 404))),
+        (0.03, to("initialize", lambda id_: with_body(id_, greeting()))),
+        (0.04, to("notifications/initialized", posted)),
+        (0.06, to("GET", lambda id_: posted(id_, 405))),
+        (0.07, to("tools/list", lambda id_: with_body(id_, {"tools": list(tools)}))),
     ]
 
 

@@ -117,6 +117,7 @@ def make_outbox(
         put=answers.put,
         room=room,
         on_success=answers.succeed,
+        now=lambda: 0.0,
         queue=queue or MailboxOptions(),
         most=most,
     )

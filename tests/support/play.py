@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from pipeline.core import run, tools
+from pipeline.core import jsonrpc, run, tools
 from pipeline.core.agent import machine as agent
 from pipeline.core.agent import state as agent_state
 from pipeline.core.commands import CallModel, Passing, Post
 from pipeline.core.events import (
+    AnswerEnded,
     FrameReceived,
     Json,
     ModelFinished,
@@ -36,6 +38,7 @@ Step = Callable[[S, Passing], tuple[S, Sequence[Passing]]]
 URL = "http://127.0.0.1:8000/sse"
 ENDPOINT = "/messages/?session_id=s1"
 MESSAGES = "http://127.0.0.1:8000/messages/?session_id=s1"
+MCP = "http://127.0.0.1:8000/mcp"
 ADD: Json = {"name": "add", "inputSchema": {"type": "object"}}
 
 
@@ -97,6 +100,18 @@ def kinds(items: Iterable[object]) -> list[str]:
 def a_plan(*names: str, dialect: Any = "auto", **changes: Any) -> Plan:
     """A plan with servers of these names, each at `URL`."""
     servers = tuple(ServerPlan(name=name, url=URL, dialect=dialect) for name in names)
+    return Plan(servers=servers, **changes)
+
+
+def an_http_plan(*names: str, dialect: Any = "auto", **changes: Any) -> Plan:
+    """A plan with servers of these names, each at `MCP`."""
+    servers = tuple(ServerPlan(name=name, url=MCP, dialect=dialect) for name in names)
+    return Plan(servers=servers, **changes)
+
+
+def a_process_plan(*names: str, **changes: Any) -> Plan:
+    """A plan with servers of these names, each a process."""
+    servers = tuple(ServerPlan(name=name, url="", program="demo") for name in names)
     return Plan(servers=servers, **changes)
 
 
@@ -162,6 +177,38 @@ def posted(id_: str, status: int | None = 202, server: str = "s", **changes: Any
     return PostAnswered(server=server, id=id_, status=status, **changes)
 
 
+def replied(id_: str, result: Any, server: str = "s", **changes: Any) -> PostAnswered:
+    """It answered a POST with the answer to the request, as JSON."""
+    body = msgspec.json.encode(jsonrpc.answer(id_, result)).decode()
+    return PostAnswered(server=server, id=id_, status=200, body=body, **changes)
+
+
+def rejected(
+    id_: str, status: int, code: int | None = None, server: str = "s", **error: Any
+) -> PostAnswered:
+    """It refused a POST; with a JSON-RPC error of that code, that names no request, if any."""
+    body = ""
+    if code is not None:
+        whole: Json = {"code": code, "message": "no", **error}
+        body = msgspec.json.encode({"jsonrpc": "2.0", "error": whole}).decode()
+    return PostAnswered(server=server, id=id_, status=status, body=body)
+
+
+def streaming(id_: str, server: str = "s", **changes: Any) -> PostAnswered:
+    """It answers a POST, or a GET, with an event stream."""
+    return PostAnswered(server=server, id=id_, status=200, is_open=True, **changes)
+
+
+def on_stream(stream: str, frame: FrameReceived, id_: str = "") -> FrameReceived:
+    """That event, on the stream that answers a POST or a GET."""
+    return replace(frame, stream=stream, id=id_)
+
+
+def ended(id_: str, server: str = "s", **changes: Any) -> AnswerEnded:
+    """An event stream that answered a POST or a GET came to its end."""
+    return AnswerEnded(server=server, id=id_, **changes)
+
+
 def fired(id_: str) -> TimerFired:
     """A timer ran out."""
     return TimerFired(id=id_)
@@ -193,6 +240,37 @@ def sse_start(*tools_: Any, server: str = "s", generation: int = 1) -> list[Pass
         fired(f"grace:{server}"),
         answered(f"init:{server}:{generation}", greeting(), server),
         answered(f"list:{server}:{generation}.1", {"tools": list(tools_)}, server),
+    ]
+
+
+DISCOVERED: Json = {
+    "resultType": "complete",
+    "supportedVersions": ["2026-07-28"],
+    "capabilities": {"tools": {"listChanged": True}},
+    "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "demo", "version": "2.0"}},
+}
+
+
+def http_start(*tools_: Any, server: str = "s", generation: int = 1, **hello: Any) -> list[Passing]:
+    """What a Streamable HTTP server with sessions does until it is ready, the GET included."""
+    g = generation
+    return [
+        opened(server),
+        rejected(f"discover:{server}:{g}.1", 400, server=server),
+        replied(f"init:{server}:{g}", greeting(**hello), server, session_id=f"S{g}"),
+        posted(f"initialized:{server}", server=server),
+        streaming(f"own:{server}:{g}.1", server),
+        replied(f"list:{server}:{g}.1", {"tools": list(tools_)}, server),
+    ]
+
+
+def modern_start(*tools_: Any, server: str = "s", generation: int = 1, **of: Any) -> list[Passing]:
+    """What a stateless server does until it is ready."""
+    g = generation
+    return [
+        opened(server),
+        replied(f"discover:{server}:{g}.1", {**DISCOVERED, **of}, server),
+        replied(f"list:{server}:{g}.1", {"tools": list(tools_)}, server),
     ]
 
 

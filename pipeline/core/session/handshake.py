@@ -1,7 +1,9 @@
 """The revisions that begin with a handshake, 2024-11-05 to 2025-11-25, over any transport.
 
-lifecycle, "Initialization": `initialize` → its result → `notifications/initialized`.
+basic/lifecycle, "Initialization": `initialize` → its result → `notifications/initialized`.
 """
+
+import re
 
 from msgspec.structs import replace
 
@@ -20,8 +22,7 @@ from pipeline.core.session.state import (
 )
 from pipeline.core.shapes import is_object
 
-LATEST = wire.LATEST_HANDSHAKE
-KNOWN = wire.HANDSHAKE
+_SESSION_ID = re.compile(r"[\x21-\x7e]{0,1024}")  # basic/transports, "Session Management"
 
 
 def init_id(session: Session) -> str:
@@ -39,15 +40,16 @@ def initialize(session: Session, plan: Plan) -> Move:
     if session.transport != "sse":
         route = Route(server=session.server, url=session.url, dialect=session.transport)
         session = replace(session, route=route, session_id="")
+    route = session.route
+    assert route is not None, "initialize before an endpoint is known"
     params: Json = {
-        "protocolVersion": LATEST,
+        "protocolVersion": wire.LATEST_HANDSHAKE,
         "capabilities": capabilities(plan),
         "clientInfo": {"name": plan.client_name, "version": plan.client_version},
     }
-    message = jsonrpc.request(init_id(session), "initialize", params)
     session = replace(session, phase="initializing", era="handshake")
-    assert session.route is not None, "initialize before an endpoint is known"
-    post = wire.post(session.route, init_id(session), message, seconds=plan.connect_timeout)
+    message = jsonrpc.request(init_id(session), "initialize", params)
+    post = wire.post(route, init_id(session), message, seconds=plan.connect_timeout)
     return session, (post, await_step(session, plan))
 
 
@@ -63,6 +65,13 @@ def capabilities(plan: Plan) -> Json:
     return found
 
 
+def with_session_id(session: Session, session_id: str) -> Session | None:
+    """The session as the server named it; None if no header could carry that name."""
+    if _SESSION_ID.fullmatch(session_id) is None:
+        return None
+    return replace(session, session_id=session_id)
+
+
 def on_initialized(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
     """The answer to `initialize`."""
     if session.phase != "initializing":
@@ -71,28 +80,26 @@ def on_initialized(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
     if reply.result is None:
         return start_over(session, f"`initialize` was refused: {reply.error}")
     version = reply.result.get("protocolVersion")
-    if version not in KNOWN:
-        reason = f"the server wants protocol {version!r}; this client speaks {', '.join(KNOWN)}"
-        return give_up(session, reason)
-    assert session.route is not None, "initialized before an endpoint is known"
+    if version not in wire.HANDSHAKE:
+        ours = ", ".join(wire.HANDSHAKE)
+        return give_up(session, f"the server wants protocol {version!r}; this client speaks {ours}")
     route = session.route
+    assert route is not None, "initialized before an endpoint is known"
     if session.transport != "sse":
         route = replace(route, session_id=session.session_id, protocol=str(version))
     offers = reply.result.get("capabilities")
-    greeting = _greeting(route, reply.result)
     session = replace(
-        session, route=route, greeting=greeting, offers=offers if is_object(offers) else {}
+        session,
+        route=route,
+        greeting=_greeting(route, reply.result),
+        offers=offers if is_object(offers) else {},
     )
-    hello = wire.post(
-        route,
-        hello_id(session),
-        jsonrpc.notification("notifications/initialized"),
-        seconds=plan.connect_timeout,
-    )
+    message = jsonrpc.notification("notifications/initialized")
+    hello = wire.post(route, hello_id(session), message, seconds=plan.connect_timeout)
     if session.transport == "http":
         # Side by side, what follows could overtake it.
         return replace(session, phase="greeting"), (hello, await_step(session, plan))
-    session, more = begin(replace(session, phase="listing"), plan)
+    session, more = begin(session, plan)
     return session, (hello, *more)
 
 
@@ -106,12 +113,18 @@ def begin(session: Session, plan: Plan) -> Move:
     return session, (*outputs, *_log_level(session, plan))
 
 
+def log_id(session: Session) -> str:
+    """The id of `logging/setLevel`."""
+    return f"log:{session.server}:{session.generation}"
+
+
 def _log_level(session: Session, plan: Plan) -> Outputs:
-    if not plan.log_level or "logging" not in session.offers or session.route is None:
+    """server/utilities/logging; later revisions say the level with every request."""
+    is_wanted = plan.log_level and session.era == "handshake" and "logging" in session.offers
+    if not is_wanted or session.route is None:
         return ()
-    id_ = f"log:{session.server}:{session.generation}"
-    message = jsonrpc.request(id_, "logging/setLevel", {"level": plan.log_level})
-    return (wire.post(session.route, id_, message, seconds=plan.connect_timeout),)
+    message = jsonrpc.request(log_id(session), "logging/setLevel", {"level": plan.log_level})
+    return (wire.post(session.route, log_id(session), message, seconds=plan.connect_timeout),)
 
 
 def _greeting(route: Route, result: Json) -> SessionReady:

@@ -1,313 +1,267 @@
-"""Streamable HTTP: answers that come with the response, broken streams, sessions that expire.
+"""Streamable HTTP: each message has its answer, a body or a stream, and a session may expire.
 
-basic/transports, "Streamable HTTP", 2025-03-26 to 2026-07-28. An answer that breaks off is taken up
-again where the revision knows how ("Resumability and Redelivery"); where it does not, whoever waits
-for it hears so.
+basic/transports, "Streamable HTTP", 2025-03-26 to 2026-07-28.
 """
 
 from msgspec.structs import replace
 
 from pipeline.core import jsonrpc
-from pipeline.core.commands import Cut, Open, StartTimer, StopTimer
+from pipeline.core.commands import Cut, StopTimer
 from pipeline.core.events import (
     AnswerEnded,
     FrameReceived,
     PostAnswered,
-    Problem,
     ReplyReceived,
     RequestLost,
     SessionClosed,
 )
 from pipeline.core.plan import Plan
-from pipeline.core.session import handshake, lists, messages, modern, wire
+from pipeline.core.session import (
+    answers,
+    detect,
+    handshake,
+    ids,
+    lists,
+    messages,
+    modern,
+    own_stream,
+    standing,
+    subscriptions,
+)
 from pipeline.core.session.state import (
-    Answer,
     Move,
     Outputs,
     Session,
     anew,
     give_up,
     is_accepted,
+    is_final,
     start_over,
 )
 
-RESUME = "resume:"
-_REQUESTS = ("call:", "request:")
-_UNAUTHORIZED = (401, 403)
-_NOT_FOUND, _BAD_REQUEST, _NO_METHOD = 404, 400, 405
-_SERVER_ERROR = 500
-_RETRY_MS = 1000
-_MOST_PAUSE = 30.0
-_LATER = (408, 425, 429)
-
-
-def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
-    """The answer to a message, or its beginning."""
-    if item.id == session.stream_id and session.era == "handshake":
-        return _on_own_stream(session, plan, item)
-    if (request := _resumed(session, item.id)) is not None:
-        return _on_resumed(session, plan, request, item)
-    if is_accepted(item.status):
-        return _on_accepted(session, plan, item)
-    if (error := _error_in(item)) is not None and not _is_expired(session, item):
-        # Whatever id it has, or none: it is about the message that it answers.
-        return messages.on_reply(session, plan, item.id, error)
-    return _on_refused(session, plan, item)
+CUT = "cut off by us"
+"""Why there is no answer to a request that its owner has given up (`Cut`)."""
+_NOT_FOUND, _BAD_REQUEST, _SERVER_ERROR = 404, 400, 500
 
 
 def on_frame(session: Session, plan: Plan, frame: FrameReceived) -> Move:
     """An event of an open answer, or of the server's own stream."""
-    if frame.stream and frame.stream == session.stream_id and session.vain:
-        session = replace(session, vain=0)
+    asked = answers.request_of(session, frame.stream)
+    if asked is None and frame.stream == session.stream_id:
+        if session.era == "modern":
+            asked = frame.stream
+        else:
+            session = standing.proved(session)
     if not frame.data or not messages.is_frame_of(frame):
-        return session, ()  # a priming event, or one that means nothing here
-    asked = frame.stream if frame.stream in session.answers else None
+        return session, ()  # A priming event, or one that means nothing here.
     return messages.on_message(session, plan, frame.data, asked)
 
 
+def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
+    """The answer to a message, or its beginning."""
+    if item.id.startswith(ids.RESUME):
+        return _on_resumed(session, plan, item)
+    if item.id and item.id == session.stream_id:
+        return _on_standing(session, plan, item)
+    if is_accepted(item.status):
+        return _on_accepted(session, plan, item)
+    return _on_refused(session, plan, item)
+
+
 def on_ended(session: Session, plan: Plan, item: AnswerEnded) -> Move:
-    """An open answer ended; if its request has no answer yet, it is taken up again, or lost."""
-    if item.id == session.stream_id:
-        if session.era == "modern":
-            return modern.after_pause(session, plan)
-        return _pause_own(session, plan, item.last_event_id, item.retry_ms)
-    request = item.id if item.id in session.answers else _resumed(session, item.id)
-    if request is None:
-        return session, ()
-    answer = session.answers[request]
-    if item.last_event_id:
-        answer = replace(answer, last_event_id=item.last_event_id, tries=0)
-    session = _with_answer(session, request, answer)
-    why = item.reason or "the server ended its answer without a result"
-    if session.era != "handshake" or not answer.last_event_id:
-        return _lose(session, plan, request, why)
-    return _resume_later(session, plan, request, item.retry_ms, why)
-
-
-def on_timer(session: Session, request: str) -> Move:
-    """It is time to take up an answer again."""
-    answer = session.answers.get(request)
-    route = session.route
-    if answer is None or route is None:
-        return session, ()
-    number = session.streams + 1
-    stream = f"{RESUME}{request}:{number}"
-    session = _with_answer(session, request, replace(answer, stream=stream))
-    get = wire.get(route, stream, last_event_id=answer.last_event_id)
-    return replace(session, streams=number), (get,)
-
-
-def open_own(session: Session, last_event_id: str = "") -> Move:
-    """Ask for the server's own stream, which many servers do not have."""
-    assert session.route is not None, "a stream before the session stands"
-    number = session.streams + 1
-    stream = f"own:{session.server}:{session.generation}.{number}"
-    get = wire.get(session.route, stream, last_event_id=last_event_id)
-    return replace(session, streams=number, stream_id=stream), (get,)
+    """An open answer, or the stream that stands, ended."""
+    if not item.id or item.id != session.stream_id:
+        return answers.on_ended(session, plan, item)
+    if session.era == "handshake":
+        return own_stream.on_ended(session, plan, item)
+    return standing.ended(session, plan)
 
 
 # --- messages that were taken ---------------------------------------------------------------
 
 
 def _on_accepted(session: Session, plan: Plan, item: PostAnswered) -> Move:
-    if item.id == handshake.init_id(session):
-        session = replace(session, session_id=item.session_id)
+    if ids.is_step(session, item.id) and session.phase == "initializing":
+        named = handshake.with_session_id(session, item.session_id)
+        if named is None:
+            found = f"found {item.session_id[:80]!r} as Mcp-Session-Id, expected visible ASCII"
+            return give_up(session, found)
+        session = named
     if item.id == handshake.hello_id(session):
         return _greeted(session, plan) if session.phase == "greeting" else (session, ())
-    is_request = messages.owns(session, item.id) or item.id.startswith(_REQUESTS)
-    is_request = is_request or item.id == session.stream_id
+    is_waited_for = ids.is_for_others(item.id)
     if item.is_open:
-        if is_request and not item.id.startswith("answer:"):
-            session = _with_answer(session, item.id, Answer(item.id))
-        return session, ()
-    before = session
+        is_own = item.id == lists.list_id(session) or ids.is_step(session, item.id)
+        return answers.opened(session, item.id) if is_waited_for or is_own else (session, ())
     session, outputs = messages.on_body(session, plan, item)
-    if item.id.startswith(_REQUESTS) and not _is_answered(item.id, outputs):
-        why = f"the server took it (HTTP {item.status}) and gave no answer"
-        return session, (*outputs, RequestLost(server=session.server, id=item.id, reason=why))
-    if messages.is_step(session, item.id) and session == before:
-        return start_over(session, f"{item.id.partition(':')[0]!r} was taken, but not answered")
-    return session, outputs
+    session, more = _if_unanswered(session, plan, item, outputs)
+    return session, (*outputs, *more)
+
+
+def _if_unanswered(session: Session, plan: Plan, item: PostAnswered, outputs: Outputs) -> Move:
+    """Taken is not answered: whoever still waits after the body was read waits in vain."""
+    why = f"the server took it (HTTP {item.status}) and gave no answer"
+    if ids.is_step(session, item.id):
+        return detect.on_unanswered(session, plan, f"{item.id.partition(':')[0]!r}: {why}")
+    if session.is_listing and item.id == lists.list_id(session):
+        return lists.give_up(session, why)
+    is_answered = any(isinstance(each, ReplyReceived) and each.id == item.id for each in outputs)
+    if is_answered or not ids.is_for_others(item.id):
+        return session, ()
+    return session, (RequestLost(server=session.server, id=item.id, reason=why),)
 
 
 def _greeted(session: Session, plan: Plan) -> Move:
+    """lifecycle: only now may anything else be sent."""
+    stop = StopTimer(id=session.timer)
     session, outputs = handshake.begin(session, plan)
-    session, more = open_own(session)
-    return session, (StopTimer(id=session.timer), *outputs, *more)
-
-
-def _is_answered(id_: str, outputs: Outputs) -> bool:
-    return any(isinstance(each, ReplyReceived) and each.id == id_ for each in outputs)
+    session, more = own_stream.ask(session)
+    return session, (stop, *outputs, *more)
 
 
 # --- messages that were not -----------------------------------------------------------------
 
 
-def _error_in(item: PostAnswered) -> jsonrpc.Reply | None:
-    """The JSON-RPC error in the body of a refusal."""
-    body = item.body.strip()
-    is_refusal = item.status is not None and _BAD_REQUEST <= item.status < _SERVER_ERROR
-    if not is_refusal or item.status in _UNAUTHORIZED or not body.startswith(("{", "[")):
-        return None
-    try:
-        replies = jsonrpc.decode(body)
-    except jsonrpc.NotJsonRpcError:
-        return None
-    return next((r for r in replies if isinstance(r, jsonrpc.Reply) and r.error), None)
-
-
-def _is_expired(session: Session, item: PostAnswered) -> bool:
-    """404 says so; some servers answer 400 and speak of the session in their error."""
-    if session.phase != "ready" or not session.session_id or session.era != "handshake":
-        return False
-    is_about_it = item.status == _BAD_REQUEST and "session" in item.body.lower()
-    return item.status == _NOT_FOUND or is_about_it
-
-
 def _on_refused(session: Session, plan: Plan, item: PostAnswered) -> Move:
-    why = item.reason if item.status is None else f"HTTP {item.status} {item.body[:200]}".strip()
-    if messages.is_step(session, item.id) or item.id == handshake.hello_id(session):
-        return _on_failed_step(session, plan, item, why)
-    if session.is_listing and item.id == lists.list_id(session):
-        return lists.give_up(session, why)
-    if item.id == session.stream_id and session.era == "modern":
-        has_none = item.status is not None and item.status not in _LATER
-        return (
-            (replace(session, stream_id=""), ()) if has_none else modern.after_pause(session, plan)
-        )
-    if _is_expired(session, item):
+    why, error = messages.why_not(item), _error_in(item)
+    is_expired = _is_expired(session, item, error)
+    if is_expired and session.phase == "ready":
         return _renew(session, plan, item)
-    if item.id.startswith(_REQUESTS):
-        return _on_request_refused(session, item, why)
-    if messages.owns(session, item.id) and not item.id.startswith("log:"):
-        what = item.id.partition(":")[0]
-        detail = f"the message {what!r} could not be delivered: {why}"
-        return session, (Problem(where=session.server, detail=detail),)
+    if ids.is_step(session, item.id) or item.id == handshake.hello_id(session):
+        return _on_step_refused(session, plan, item, None if is_expired else error)
+    if session.is_listing and item.id == lists.list_id(session):
+        return lists.give_up(session, why if error is None else error.error)
+    if ids.is_for_others(item.id):
+        if is_expired:
+            # It was meant for the session before this one.
+            lost = RequestLost(server=session.server, id=item.id, reason=why, is_sent=False)
+            return session, (lost,)
+        return _on_request_refused(session, plan, item, error)
+    if error is not None and item.id.startswith((ids.LOG, ids.SUBSCRIBE)):
+        return messages.on_reply(session, plan, error)
+    if item.id.startswith(ids.ANSWER):
+        return session, (messages.undelivered(session, item.id, why),)
     return session, ()
 
 
-def _on_request_refused(session: Session, item: PostAnswered, why: str) -> Move:
-    server = session.server
-    if item.status is None and not item.is_sent:
-        lost = RequestLost(server=server, id=item.id, reason=why, is_sent=False)
-        # Nobody is there: the next connection shows whether that lasts.
-        session, outputs = start_over(session, why)
-        return session, (lost, *outputs)
+def _error_in(item: PostAnswered) -> jsonrpc.Reply | None:
+    """The JSON-RPC error in a refusal: whatever id it has, it is about what was posted."""
+    body = item.body.strip()
+    is_one = item.status is not None and item.status >= _BAD_REQUEST and body.startswith(("{", "["))
+    if not is_one or item.status in detect.UNAUTHORIZED:
+        return None
+    try:
+        found = jsonrpc.decode(body)
+    except jsonrpc.NotJsonRpcError:
+        return None
+    errors = (each for each in found if isinstance(each, jsonrpc.Reply) and each.error)
+    error = next(errors, None)
+    return None if error is None else replace(error, id=item.id)
+
+
+def _on_step_refused(
+    session: Session, plan: Plan, item: PostAnswered, error: jsonrpc.Reply | None
+) -> Move:
+    """A stateless server says what it is, also to `initialize`; else an error there is just no."""
+    is_told = error is not None and is_final(item.status) and ids.is_step(session, item.id)
+    if session.phase == "initializing":
+        is_told = is_told and error is not None and error.code in modern.ERRORS
+    if error is not None and is_told:
+        return messages.on_reply(session, plan, error)
+    reason = messages.undelivered(session, item.id, messages.why_not(item)).detail
+    return detect.on_refused(session, plan, item, reason)
+
+
+def _on_request_refused(
+    session: Session, plan: Plan, item: PostAnswered, error: jsonrpc.Reply | None
+) -> Move:
+    server, why = session.server, messages.why_not(item)
+    if error is not None:
+        return messages.on_reply(session, plan, error)
+    if item.status is None and item.reason == CUT:
+        return session, ()
     if item.status is not None and item.status < _SERVER_ERROR:
-        refused = f"the server refused the call: {why}"
+        refused = f"the server refused it: {why}"
         return session, (ReplyReceived(server=server, id=item.id, error=refused),)
-    return session, (RequestLost(server=server, id=item.id, reason=why),)
+    lost = RequestLost(server=server, id=item.id, reason=why, is_sent=item.is_sent)
+    if item.is_sent or session.phase != "ready":
+        return session, (lost,)
+    # Nobody is there: the next connection shows whether that lasts.
+    session, outputs = start_over(session, why)
+    return session, (lost, *outputs)
 
 
-def _on_failed_step(session: Session, plan: Plan, item: PostAnswered, why: str) -> Move:
-    what = item.id.partition(":")[0]
-    reason = f"the message {what!r} could not be delivered: {why}"
-    status = item.status
-    if status in _UNAUTHORIZED:
-        return give_up(session, reason, status)
-    if status is None or status >= _SERVER_ERROR or status in _LATER:
-        return start_over(session, reason)
-    match session.phase:
-        case "probing":
-            return handshake.initialize(session, plan)
-        case "initializing" if session.doubts or session.wish == "http":
-            return give_up(session, reason, status)
-        case "initializing" if session.wish == "auto":
-            # Not this transport: perhaps the older one is at this address.
-            moved = replace(anew(session), transport="sse", era="", doubts=1, phase="closed")
-            return moved, (StopTimer(id=session.timer), Open(server=session.server))
-        case _:
-            return start_over(session, reason)
+# --- sessions that expire -------------------------------------------------------------------
+
+
+def _is_expired(session: Session, item: PostAnswered, error: jsonrpc.Reply | None) -> bool:
+    """404 says so (2025-11-25, basic/transports, "Session Management"), in a session with an id.
+
+    Some servers answer 400, with an error that speaks of the session: that is believed once.
+    """
+    # What others have sent meets a session that has begun since: it was meant for one before.
+    is_old = session.phase != "ready" and ids.is_for_others(item.id)
+    if session.era != "handshake" or not (session.session_id or is_old):
+        return False
+    if item.status == _BAD_REQUEST and error is not None and not session.is_renewed:
+        return "session" in error.error.lower()
+    return item.status == _NOT_FOUND
 
 
 def _renew(session: Session, plan: Plan, item: PostAnswered) -> Move:
-    """The session has expired: what met that was not carried out, and waits for the next one."""
+    """Begin a new session. What met that was not carried out, and waits for the next one.
+
+    What the server took before may still be answered, on the streams that are open.
+    """
     reason = f"the server does not know the session any more (HTTP {item.status})"
-    outputs: Outputs = ()
-    if session.stream_id:
-        outputs = (Cut(server=session.server, id=session.stream_id), StopTimer(id=session.again))
-    for request in session.answers:
-        outputs = (*outputs, RequestLost(server=session.server, id=request, reason=reason))
-    if item.id.startswith(_REQUESTS):
+    answers_left, outputs = answers.outlive(session, reason)
+    if session.stream_id and item.id != session.stream_id:
+        outputs = (*outputs, Cut(server=session.server, id=session.stream_id))
+    if ids.is_for_others(item.id):
         lost = RequestLost(server=session.server, id=item.id, reason=reason, is_sent=False)
         outputs = (*outputs, lost)
     closed = SessionClosed(server=session.server, reason=reason, retry_in=0.0)
-    session, more = handshake.initialize(anew(session), plan)
-    return session, (*outputs, closed, *more)
+    fresh = replace(
+        anew(session),
+        answers=answers_left,
+        vain=session.vain,
+        is_renewed=item.status == _BAD_REQUEST,
+    )
+    session, more = handshake.initialize(fresh, plan)
+    return session, (*outputs, StopTimer(id=session.again), closed, *more)
 
 
-# --- answers that broke off -----------------------------------------------------------------
+# --- streams that were asked for ------------------------------------------------------------
 
 
-def _on_resumed(session: Session, plan: Plan, request: str, item: PostAnswered) -> Move:
-    if item.is_open:
+def _on_resumed(session: Session, plan: Plan, item: PostAnswered) -> Move:
+    """The rest of an answer is there, or not."""
+    request = answers.request_of(session, item.id)
+    if item.is_open or request is None:
         return session, ()
-    if is_accepted(item.status) and item.body:
+    outputs: Outputs = ()
+    if is_accepted(item.status):
         session, outputs = messages.on_body(session, plan, replace(item, id=request))
         if request not in session.answers:
             return session, outputs
-    why = item.reason if item.status is None else f"HTTP {item.status}"
-    is_final = item.status is not None and _BAD_REQUEST <= item.status < _SERVER_ERROR
-    if is_final and item.status not in _LATER:
-        return _lose(session, plan, request, f"the answer could not be taken up again: {why}")
-    return _resume_later(session, plan, request, None, why)
+    is_expired = session.phase == "ready" and _is_expired(session, item, None)
+    session, more = answers.on_refused(session, plan, request, item)
+    outputs = (*outputs, *more)
+    if not is_expired:
+        return session, outputs
+    session, more = _renew(session, plan, item)
+    return session, (*outputs, *more)
 
 
-def _resume_later(
-    session: Session, plan: Plan, request: str, retry_ms: int | None, why: str
-) -> Move:
-    answer = session.answers[request]
-    if answer.tries >= plan.max_resumptions:
-        return _lose(session, plan, request, f"{why}; {answer.tries} attempts to take it up failed")
-    seconds = (_RETRY_MS if retry_ms is None else retry_ms) / 1000
-    pause = min(_MOST_PAUSE, seconds * 2**answer.tries)
-    session = _with_answer(session, request, replace(answer, tries=answer.tries + 1))
-    return session, (StartTimer(id=RESUME + request, seconds=pause),)
-
-
-def _lose(session: Session, plan: Plan, request: str, why: str) -> Move:
-    left = {key: value for key, value in session.answers.items() if key != request}
-    session = replace(session, answers=left)
-    if request == session.stream_id:
-        return modern.after_pause(session, plan)
-    if messages.is_step(session, request):
-        return start_over(session, f"{request.partition(':')[0]!r} was not answered: {why}")
-    if session.is_listing and request == lists.list_id(session):
-        return lists.give_up(session, why)
-    return session, (RequestLost(server=session.server, id=request, reason=why),)
-
-
-# --- the server's own stream ----------------------------------------------------------------
-
-
-def _on_own_stream(session: Session, plan: Plan, item: PostAnswered) -> Move:
-    if item.is_open:
-        return session, ()
-    is_none = item.status is not None and item.status < _SERVER_ERROR and item.status not in _LATER
-    if is_none:
-        return replace(session, stream_id=""), ()
-    return _pause_own(session, plan, "", None)
-
-
-def _pause_own(session: Session, plan: Plan, last_event_id: str, retry_ms: int | None) -> Move:
-    session, outputs = modern.after_pause(session, plan, retry_ms)
-    return replace(session, own_event_id=last_event_id or session.own_event_id), outputs
-
-
-def again(session: Session) -> Move:
-    """The pause is over: ask for the own stream, or the subscription, once more."""
-    if session.phase != "ready":
-        return session, ()
-    if session.era == "modern":
-        return modern.listen(session)
-    return open_own(session, session.own_event_id)
-
-
-def _resumed(session: Session, stream: str) -> str | None:
-    """The request whose answer this stream takes up."""
-    found = (key for key, answer in session.answers.items() if answer.stream == stream != key)
-    return next(found, None)
-
-
-def _with_answer(session: Session, request: str, answer: Answer) -> Session:
-    return replace(session, answers={**session.answers, request: answer})
+def _on_standing(session: Session, plan: Plan, item: PostAnswered) -> Move:
+    """The server's own stream, or the subscription: there, not there, or over at once."""
+    if session.era == "handshake":
+        is_expired = session.phase == "ready" and _is_expired(session, item, None)
+        if is_expired and session.had_stream and session.vain <= plan.max_resumptions:
+            return _renew(session, plan, item)
+        return own_stream.on_posted(session, plan, item)
+    session, outputs = messages.on_body(session, plan, item)
+    if item.id != session.stream_id:
+        return session, outputs
+    session, more = subscriptions.on_posted(session, plan, item)
+    return session, (*outputs, *more)

@@ -7,7 +7,7 @@ from pipeline.core.events import Json, Problem
 from pipeline.core.plan import Plan
 from pipeline.core.session import wire
 from pipeline.core.session.state import Move, Session, await_step, ready
-from pipeline.core.shapes import is_list
+from pipeline.core.shapes import is_list, is_object
 
 
 def list_id(session: Session) -> str:
@@ -17,14 +17,27 @@ def list_id(session: Session) -> str:
 
 def ask(session: Session, plan: Plan, cursor: str | None = None) -> Move:
     """Ask for a page, the first one without `cursor`."""
-    assert session.route is not None, "a list before the session stands"
+    route = session.route
+    assert route is not None, "a list before the session stands"
     session = replace(session, lists=session.lists + 1, is_listing=True)
     id_ = list_id(session)
     params: Json = {} if cursor is None else {"cursor": cursor}
     message = jsonrpc.request(id_, "tools/list", params)
-    assert session.route is not None, "a list before the session stands"
-    post = wire.post(session.route, id_, message, seconds=plan.connect_timeout)
+    post = wire.post(route, id_, message, seconds=plan.connect_timeout)
     return session, (post, await_step(session, plan))
+
+
+def again(session: Session, plan: Plan) -> Move:
+    """The list may be another one now: read it anew, or once more if it is being read."""
+    if session.is_listing:
+        return replace(session, list_again=True), ()
+    return ask(session, plan) if session.phase == "ready" else (session, ())
+
+
+def may_change(session: Session) -> bool:
+    """Does the server say that it tells when its tools change?"""
+    tools = session.offers.get("tools")
+    return is_object(tools) and tools.get("listChanged") is True
 
 
 def on_page(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
@@ -47,8 +60,8 @@ def on_page(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
         cut = f"the tool list is cut after {len(session.pages)} tools"
         return _listed(session, plan, Problem(where=session.server, detail=cut))
     if isinstance(cursor, str):
-        again = f"the tool list repeats its cursor {cursor!r}; it ends here"
-        return _listed(session, plan, Problem(where=session.server, detail=again))
+        end = f"the tool list repeats its cursor {cursor!r}; it ends here"
+        return _listed(session, plan, Problem(where=session.server, detail=end))
     return _listed(session, plan)
 
 

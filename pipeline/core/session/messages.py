@@ -9,22 +9,26 @@ from pipeline.core import jsonrpc
 from pipeline.core.events import (
     FrameReceived,
     Json,
-    OffersChanged,
     PostAnswered,
     Problem,
-    ProgressReported,
     ReplyReceived,
-    ResourceUpdated,
     ServerAsked,
-    ServerCancelled,
-    ServerLogged,
 )
 from pipeline.core.plan import Plan
-from pipeline.core.session import handshake, lists, modern, wire
+from pipeline.core.session import (
+    answers,
+    handshake,
+    ids,
+    lists,
+    modern,
+    notifications,
+    subscriptions,
+    wire,
+)
 from pipeline.core.session.body import events_in
-from pipeline.core.session.state import Move, Outputs, Session
+from pipeline.core.session.state import Move, Outputs, Session, start_over
 
-_IGNORED = ("log:", "cancel:")
+_RESULT_TYPES = ("complete", "input_required", "task")
 
 
 def on_message(session: Session, plan: Plan, text: str, asked: jsonrpc.Id = None) -> Move:
@@ -42,17 +46,6 @@ def on_message(session: Session, plan: Plan, text: str, asked: jsonrpc.Id = None
     return session, outputs
 
 
-def on_line(session: Session, plan: Plan, text: str) -> Move:
-    """A line of a process; the first one that is no message is told, as it may be a stray print."""
-    if text.startswith(("{", "[")):
-        return on_message(session, plan, text)
-    if session.is_noisy:
-        return session, ()
-    detail = f"it writes more than messages to its output: {jsonrpc.shorten(text)!r}"
-    problem = Problem(where=session.server, detail=detail, hint="such lines are passed over")
-    return replace(session, is_noisy=True), (problem,)
-
-
 def on_body(session: Session, plan: Plan, posted: PostAnswered) -> Move:
     """The body of an accepted POST, JSON or events; "Accepted" and the like say nothing.
 
@@ -68,27 +61,22 @@ def on_body(session: Session, plan: Plan, posted: PostAnswered) -> Move:
     return session, outputs
 
 
-def owns(session: Session, id_: str) -> bool:
-    """Is this the id of a message that the session itself posted?"""
-    mine = (
-        handshake.init_id(session),
-        lists.list_id(session),
-        handshake.hello_id(session),
-        modern.discover_id(session),
-    )
-    prefixes = (f"answer:{session.server}:", f"log:{session.server}:")
-    return id_ in mine or id_.startswith(prefixes)
-
-
-def is_step(session: Session, id_: str) -> bool:
-    """Is this the id of a request without whose answer there is no session?"""
-    steps = (handshake.init_id(session), lists.list_id(session), modern.discover_id(session))
-    return session.phase in ("probing", "initializing", "listing") and id_ in steps
-
-
 def is_frame_of(frame: FrameReceived) -> bool:
     """JSON-RPC travels in events named `message`, the name of an event without one."""
     return frame.event == "message"
+
+
+def why_not(item: PostAnswered) -> str:
+    """In words: why a message was not taken."""
+    if item.status is None:
+        return item.reason
+    return f"HTTP {item.status} {item.body[:200]}".strip()
+
+
+def undelivered(session: Session, id_: str, why: str) -> Problem:
+    """A message that nobody waits for did not arrive; it is told all the same."""
+    detail = f"the message {id_.partition(':')[0]!r} could not be delivered: {why}"
+    return Problem(where=session.server, detail=detail)
 
 
 def _about(message: jsonrpc.Message, asked: jsonrpc.Id) -> jsonrpc.Message:
@@ -99,113 +87,105 @@ def _about(message: jsonrpc.Message, asked: jsonrpc.Id) -> jsonrpc.Message:
 
 def _on_one(session: Session, plan: Plan, message: jsonrpc.Message) -> Move:
     match message:
-        case jsonrpc.Reply(id=str() as id_):
-            return on_reply(session, plan, id_, message)
+        case jsonrpc.Reply(id=str()):
+            return on_reply(session, plan, message)
         case jsonrpc.Reply(id=id_, error=error):
             text = f"error {error!r}" if error else "an answer"
-            return session, (
-                Problem(where=session.server, detail=f"{text} for id {id_!r}, which is not ours"),
-            )
+            detail = f"{text} for id {id_!r}, which is not ours"
+            return session, (Problem(where=session.server, detail=detail),)
         case jsonrpc.Request(id=id_, method=method, params=params):
             return session, _on_request(session, id_, method, params)
         case jsonrpc.Notification(method=method, params=params):
-            return _on_notification(session, plan, method, params)
+            return notifications.on_told(session, plan, method, params)
         case jsonrpc.Malformed(reason=reason):
             return session, (Problem(where=session.server, detail=reason),)
 
 
-def on_reply(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:
-    """The answer to the request `id_`: the session's own, or of somebody who waits for it."""
+def on_reply(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
+    """An answer to a request of ours; `reply.id` names it."""
+    id_ = reply.id
+    assert isinstance(id_, str), "ours are strings"
+    settled: Outputs = ()
     if id_ in session.answers:
-        left = {key: answer for key, answer in session.answers.items() if key != id_}
-        session = replace(session, answers=left)
+        session, settled = answers.settle(session, id_)
+    session, outputs = _on_answer(session, plan, id_, reply)
+    return session, (*settled, *outputs)
+
+
+def _on_answer(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:
     if id_ == handshake.init_id(session):
-        is_modern = reply.code == modern.UNSUPPORTED_VERSION and session.transport != "sse"
-        if is_modern and not session.doubts:
-            return modern.refused_handshake(session, plan)
+        if _is_modern(session, reply) and modern.may_probe(session):
+            return modern.discover(session, plan)
         return handshake.on_initialized(session, plan, reply)
     if id_ == modern.discover_id(session):
         return modern.on_discovered(session, plan, reply)
     if session.is_listing and id_ == lists.list_id(session):
-        return lists.on_page(session, plan, reply)
+        return lists.on_page(session, plan, _checked(session, reply))
     if id_ == session.stream_id and session.era == "modern":
-        return _listened(session, plan, reply)
-    if id_.startswith(_IGNORED):
-        return session, ()
-    outputs: Outputs = (
-        ReplyReceived(
-            server=session.server,
-            id=id_,
-            result=reply.result,
-            error=reply.error,
-            code=reply.code,
-            data=reply.data,
-        ),
+        return subscriptions.on_reply(session, plan, reply)
+    if id_.startswith((ids.LOG, ids.SUBSCRIBE, ids.CANCEL)):
+        return session, _complaint(session, id_, reply)
+    if session.transport != "sse" and ids.is_of_a_session(id_):
+        return session, ()  # It comes too late: nobody waits for it any more.
+    return _for_others(session, plan, id_, _checked(session, reply))
+
+
+def _for_others(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:
+    received = ReplyReceived(
+        server=session.server,
+        id=id_,
+        result=reply.result,
+        error=reply.error,
+        code=reply.code,
+        data=reply.data,
     )
-    if reply.code == modern.HEADER_MISMATCH and session.phase == "ready" and not session.is_listing:
+    outputs: Outputs = ()
+    if session.is_renewed and reply.result is not None:
+        session = replace(session, is_renewed=False)
+    if reply.code == modern.HEADER_MISMATCH:
         # The headers come from the tools' schemas: those that we know are not those that are.
-        session, more = lists.ask(session, plan)
-        return session, (*outputs, *more)
-    return session, outputs
+        session, outputs = lists.again(session, plan)
+    elif reply.code == modern.UNSUPPORTED_VERSION and session.phase == "ready":
+        # It is not the server that it was: the next connection finds out what it is now.
+        reason = f"the server does not speak that protocol any more: {reply.error}"
+        session, outputs = start_over(replace(session, known=""), reason)
+    return session, (received, *outputs)
 
 
-def _listened(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
-    """The subscription ended in good order; or the server has none, which is fine."""
-    if reply.result is None:
-        return replace(session, stream_id=""), ()
-    return modern.after_pause(session, plan)
+def _complaint(session: Session, id_: str, reply: jsonrpc.Reply) -> Outputs:
+    """What the session asked for beside, and did not get; the rest goes on without it."""
+    if reply.result is not None or id_.startswith(ids.CANCEL):
+        return ()
+    what = "set the log level" if id_.startswith(ids.LOG) else "subscribe to a resource again"
+    detail = f"could not {what}: {reply.error}"
+    return (Problem(where=session.server, detail=detail),)
+
+
+def _checked(session: Session, reply: jsonrpc.Reply) -> jsonrpc.Reply:
+    """2026-07-28, basic/index, "Results": none means complete, one that is unknown is invalid."""
+    if session.era != "modern" or reply.result is None:
+        return reply
+    kind = reply.result.get("resultType", "complete")
+    if kind in _RESULT_TYPES:
+        return reply
+    found = f"invalid resultType: found {kind!r}, expected one of {', '.join(_RESULT_TYPES)}"
+    return jsonrpc.Reply(reply.id, error=jsonrpc.shorten(found, 200))
+
+
+def _is_modern(session: Session, reply: jsonrpc.Reply) -> bool:
+    return reply.code in modern.ERRORS and session.transport != "sse"
 
 
 def _on_request(session: Session, id_: jsonrpc.Id, method: str, params: Json) -> Outputs:
-    assert session.route is not None, "a request outside a session"
+    route = session.route
+    assert route is not None, "a request outside a session"
+    if wire.is_modern(route):
+        # A client must not answer there, and no server may ask.
+        detail = f"its request {jsonrpc.shorten(method)!r} is not answered"
+        hint = "since 2026-07-28 servers ask within their answers"
+        return (Problem(where=session.server, detail=detail, hint=hint),)
     if method == "ping":
-        name = f"answer:{session.server}:{id_}"
-        return (wire.post(session.route, name, jsonrpc.answer(id_, {})),)
-    asked = ServerAsked(
-        server=session.server, id=id_, method=method, params=params, route=session.route
-    )
+        name = f"{ids.ANSWER}{session.server}:{id_}"
+        return (wire.post(route, name, jsonrpc.answer(id_, {})),)
+    asked = ServerAsked(server=session.server, id=id_, method=method, params=params, route=route)
     return (asked,)
-
-
-def _on_notification(session: Session, plan: Plan, method: str, params: Json) -> Move:
-    match method, params:
-        case "notifications/progress", {"progressToken": str() as token, "progress": raw}:
-            message, progress = params.get("message"), _number(raw)
-            if progress is None:
-                return session, ()
-            report = ProgressReported(
-                server=session.server,
-                id=token,
-                progress=progress,
-                total=_number(params.get("total")),
-                message=message if isinstance(message, str) else "",
-            )
-            return session, (report,)
-        case "notifications/message", {"data": data}:
-            text = data if isinstance(data, str) else jsonrpc.error_text(data)
-            level = str(params.get("level", "info"))
-            return session, (ServerLogged(server=session.server, level=level, text=text),)
-        case "notifications/tools/list_changed", _ if session.is_listing:
-            return replace(session, list_again=True), ()
-        case "notifications/tools/list_changed", _ if session.phase == "ready":
-            return lists.ask(session, plan)
-        case "notifications/cancelled", {"requestId": id_} if isinstance(id_, str | int | float):
-            return session, (ServerCancelled(server=session.server, id=id_),)
-        case _ if session.transport == "sse":
-            return session, ()
-        case "notifications/prompts/list_changed", _:
-            return session, (OffersChanged(server=session.server, what="prompts"),)
-        case "notifications/resources/list_changed", _:
-            return session, (OffersChanged(server=session.server, what="resources"),)
-        case "notifications/resources/updated", {"uri": str() as uri}:
-            return session, (ResourceUpdated(server=session.server, uri=uri),)
-        case _:
-            return session, ()
-
-
-def _number(value: object) -> float | None:
-    """A JSON number as a float; None if it is none, or too large for one."""
-    try:
-        return float(value) if isinstance(value, int | float) else None
-    except OverflowError:
-        return None

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pipeline.core.commands import Close, Passing, Reconnect, StartTimer, StopTimer
 from pipeline.core.events import Json, Route, SessionOffers, SessionReady, ToolsListed
-from pipeline.core.plan import DialectWish, Plan, ServerPlan
+from pipeline.core.plan import DialectWish, Plan
 
 Phase: TypeAlias = Literal[
     "closed",  # no link, but somebody tries
@@ -23,14 +23,20 @@ Phase: TypeAlias = Literal[
 Transport: TypeAlias = Literal["sse", "http", "stdio"]
 Era: TypeAlias = Literal["", "handshake", "modern"]
 
+LATER = (408, 425, 429)
+"""Refusals that may be over with the next attempt."""
+
 
 class Answer(msgspec.Struct, frozen=True):
-    """The event stream that is to bring the answer to a request; `stream` names its latest one.
+    """The event stream that is to bring the answer to a request; `stream` is the id of the latest.
 
-    `last_event_id` is where it may be taken up again, `tries` how often that was tried in vain.
+    That is the request itself at first, empty while nothing is asked for, then a `Get` of ours. An
+    answer may be taken up again from `last_event_id` on, by the session of its `generation` alone;
+    `tries` is how often that came to nothing.
     """
 
     stream: str
+    generation: int
     last_event_id: str = ""
     tries: int = 0
 
@@ -38,18 +44,25 @@ class Answer(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True):
     """One server's session; a new connection starts a new one with the next `generation`.
 
-    `is_told`: it was said to be ready, and its loss must be told too. `era` is what was learnt of
-    the server, for the next connection; `doubts` counts how often that was wrong. `answers` holds
-    the open event streams by the id of the request; `stream_id` is the server's own stream, or the
-    subscription, which came to nothing `vain` times in a row; `streams` counts all that was opened.
+    What was learnt of the server, for the next connection, is `transport` and `known`, its era;
+    `refusal` is how the other transport was refused at this address, empty if it was not tried.
+    `era` is that of this connection, in which the server was probed `probes` times.
+
+    `is_told`: it was said to be ready, and its loss must be told too. `is_renewed`: the session
+    before this one was left because of what an error seemed to mean. `answers` holds the answers
+    that are open, by the id of the request. `stream_id` is the server's own stream, or the
+    subscription, which broke off `vain` times in a row; `had_stream`: there was one. `streams`
+    counts all streams that were asked for.
     """
 
     server: str
     url: str
     wish: DialectWish = "auto"
     transport: Transport = "sse"
+    refusal: str = ""
+    known: Era = ""
     era: Era = ""
-    doubts: int = 0
+    probes: int = 0
     phase: Phase = "closed"
     generation: int = 0
     route: Route | None = None
@@ -63,10 +76,12 @@ class Session(msgspec.Struct, frozen=True):
     list_again: bool = False
     is_told: bool = False
     is_noisy: bool = False
+    is_renewed: bool = False
     answers: dict[str, Answer] = {}
     streams: int = 0
     stream_id: str = ""
     own_event_id: str = ""
+    had_stream: bool = False
     vain: int = 0
     subscriptions: tuple[str, ...] = ()
 
@@ -82,23 +97,12 @@ class Session(msgspec.Struct, frozen=True):
 
     @property
     def again(self) -> str:
-        """The pause before the server's own stream, or the subscription, is asked for again."""
+        """The time of the own stream or subscription: how long it lasts, then the pause."""
         return f"again:{self.server}"
 
 
 Outputs: TypeAlias = tuple[Passing, ...]
 Move: TypeAlias = tuple[Session, Outputs]
-
-
-def first(plan: ServerPlan, generation: int = 0) -> Session:
-    """A session that is still to be opened."""
-    return Session(
-        server=plan.name,
-        url=plan.url,
-        wish=plan.dialect,
-        transport=_transport(plan),
-        generation=generation,
-    )
 
 
 def anew(session: Session) -> Session:
@@ -108,39 +112,27 @@ def anew(session: Session) -> Session:
         url=session.url,
         wish=session.wish,
         transport=session.transport,
-        era=session.era,
-        doubts=session.doubts,
+        refusal=session.refusal,
+        known=session.known,
         generation=session.generation + 1,
         is_noisy=session.is_noisy,
+        is_renewed=session.is_renewed,
         subscriptions=session.subscriptions,
     )
 
 
-def _transport(plan: ServerPlan) -> Transport:
-    """What to try first. An address that ends in `/sse` most likely is what it says."""
-    match plan.dialect:
-        case "stdio":
-            return "stdio"
-        case "sse" | "seed":
-            return "sse"
-        case "http":
-            return "http"
-        case "auto":
-            if not plan.url:
-                return "stdio"
-            path = plan.url.partition("?")[0].rstrip("/")
-            return "sse" if path.endswith("/sse") else "http"
-
-
 def ready(session: Session, tools: tuple[Any, ...]) -> Move:
     """The tool list is complete: the session may be used, and the registry hears of the list."""
-    assert session.greeting is not None, "ready before a greeting is made"
-    is_first = session.phase != "ready"
-    offers = SessionOffers(server=session.server, capabilities=session.offers)
-    told = (offers, session.greeting) if session.offers else (session.greeting,)
-    news: Outputs = told if is_first else ()
+    greeting = session.greeting
+    assert greeting is not None, "ready before a greeting is made"
+    news: Outputs = ()
+    if session.phase != "ready":
+        news = (greeting,)
+        if greeting.route.dialect != "seed":
+            news = (SessionOffers(server=session.server, capabilities=session.offers), greeting)
+        session = replace(session, phase="ready", is_told=True, known=session.era, refusal="")
     listed = ToolsListed(server=session.server, tools=tools)
-    session = replace(session, phase="ready", pages=(), cursors=(), is_listing=False, is_told=True)
+    session = replace(session, pages=(), cursors=(), is_listing=False)
     return session, (*news, StopTimer(id=session.timer), listed)
 
 
@@ -165,6 +157,37 @@ def is_accepted(status: int | None) -> bool:
     return status is not None and 200 <= status < 300  # noqa: PLR2004  (RFC 9110, 15.3)
 
 
+def is_final(status: int | None) -> bool:
+    """Was that an answer, and would the next one be the same? "Not now" is no such thing."""
+    return status is not None and status < 500 and status not in LATER  # noqa: PLR2004  (RFC 9110, 15.6)
+
+
+def pause_before(retry_ms: int | None, tries: int) -> float:
+    """Seconds until a stream is asked for again: as its server wished, more after each vain try.
+
+    Never less than it wished (2025-11-25, basic/transports, "Sending Messages to the Server").
+    """
+    wish = 1.0 if retry_ms is None else min(_DAY, max(_LEAST_PAUSE, retry_ms / 1000))
+    return max(wish, min(_MOST_PAUSE, wish * 2.0 ** min(tries, _MOST_TRIES)))
+
+
+_LEAST_PAUSE, _MOST_PAUSE, _DAY = 0.1, 60.0, 86_400.0  # seconds
+_MOST_TRIES = 16
+
+
+def patience(session: Session, plan: Plan) -> tuple[float, str]:
+    """Seconds that the next step of the handshake may take, and the setting that says so.
+
+    A process may have to be fetched and started before it says its first word.
+    """
+    if session.transport == "stdio" and session.phase in ("probing", "initializing"):
+        return max((plan.connect_timeout, "--connect-timeout"), (plan.start_timeout, _START))
+    return plan.connect_timeout, "--connect-timeout"
+
+
+_START = "--start-timeout"
+
+
 def await_step(session: Session, plan: Plan) -> StartTimer:
     """Give the next step of the handshake its time."""
-    return StartTimer(id=session.timer, seconds=plan.connect_timeout)
+    return StartTimer(id=session.timer, seconds=patience(session, plan)[0])

@@ -47,7 +47,7 @@ def post(
     Where the dialect is HTTP the answer may come with the response: each message then goes side by
     side with the others.
     """
-    if is_modern(route) and "id" in message:
+    if is_modern(route) and "id" in message and "method" in message:
         message = _with_meta(message, route.meta)
     if route.dialect != "http":
         return Post(server=route.server, url=route.url, id=id_, message=message)
@@ -92,7 +92,7 @@ def header_value(text: str) -> str:
 
 
 def _method_headers(route: Route, message: Json) -> Headers:
-    if not is_modern(route):
+    if not is_modern(route) or "method" not in message:
         return {}
     method, params = message["method"], message.get("params")
     headers = {"Mcp-Method": str(method)}

@@ -39,8 +39,7 @@ class Attempts:
         if len(met) >= MOST_SAME[challenge.status]:
             raise AuthorizationError(
                 f"it was authorized {len(met)} times and refuses all the same (HTTP"
-                f" {challenge.status}); it is not tried again for now",
-                is_final=False,
+                f" {challenge.status}); it is not tried again for now"
             )
         met.append(now)
         _bound(self._met)

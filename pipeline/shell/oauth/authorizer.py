@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,6 +34,15 @@ _JUST_NOW = 60.0  # seconds: what was refreshed, or failed to be, so recently is
 
 _sent: ContextVar[tuple[int, int, str]] = ContextVar("sent")
 """What this task's last request goes with: whose it is, the version of the grant, the nonce."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """The last challenge that was not met, and why."""
+
+    challenge: Challenge | None = None
+    text: str = ""
+    is_final: bool = False
 
 
 class OAuthAuthorizer:
@@ -71,8 +81,7 @@ class OAuthAuthorizer:
         self._version = 0
         self._tried_refresh_at = float("-inf")
         self._failures = 0
-        self._failed_at: Challenge | None = None
-        self._failed = ""
+        self._failed = _Failed()
         self._key: DpopKey | None = None
         self._nonce = ""
 
@@ -120,8 +129,9 @@ class OAuthAuthorizer:
             await self._load()
             if version != self._version:
                 return True
-            if failures != self._failures and self._failed_at == challenge:
-                raise AuthorizationError(self._failed)  # waited for the same: the same answer
+            if failures != self._failures and self._failed.challenge == challenge:
+                failed = self._failed  # of one that has waited for the same
+                raise AuthorizationError(failed.text, is_final=failed.is_final)
             await self._meet(challenge)
         return True
 
@@ -129,18 +139,6 @@ class OAuthAuthorizer:
         """Have other credentials. Alone: the lock is held."""
         if challenge.status == UNAUTHORIZED and self._may_refresh() and await self._refresh():
             return
-        try:
-            await self._authorize(challenge)
-        except AuthorizationError as exc:
-            self._failures += 1
-            self._failed_at, self._failed = challenge, str(exc)
-            if exc.is_final:
-                self._attempts.close(challenge, str(exc))
-            if isinstance(exc, UnknownClientError):
-                await self._forget_client()
-            raise
-
-    async def _authorize(self, challenge: Challenge) -> None:
         if self._options.kind == "browser" and not self._may_ask:
             raise AuthorizationError(
                 "it wants to be authorized, and there is no terminal to ask at; run it once on a"
@@ -148,8 +146,17 @@ class OAuthAuthorizer:
                 " (--oauth-flow client-credentials)"
             )
         self._attempts.spend(challenge, self._clock())
-        flows = await self._flows()
-        await self._take(await flows.authorize(self._client(flows), challenge, self._grant))
+        try:
+            flows = await self._flows()
+            await self._take(await flows.authorize(self._client(flows), challenge, self._grant))
+        except AuthorizationError as exc:
+            self._failures += 1
+            self._failed = _Failed(challenge, str(exc), exc.is_final)
+            if exc.is_final:
+                self._attempts.close(challenge, str(exc))
+            if isinstance(exc, UnknownClientError):
+                await self._forget_client()
+            raise
 
     async def _refresh(self) -> bool:
         """True if there is a new token; if not, what there was stays, but for a dead one."""

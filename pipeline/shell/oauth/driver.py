@@ -91,7 +91,7 @@ class Driver:
             ) from None
         except (StopAsyncIteration, *_ODD):
             # Of the package, or of pydantic: what the text quotes may be a token.
-            raise AuthorizationError(
+            raise self.trouble or AuthorizationError(
                 "the authorization server's answers do not fit OAuth"
             ) from None
         finally:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
@@ -22,13 +22,17 @@ from pipeline.shell.oauth.grant import Grant
 if sys.platform != "win32":
     import fcntl
 
-T = TypeVar("T")
+
+def _flag(name: str) -> int:
+    return int(getattr(os, name, 0))  # some are missing on some systems
+
 
 FORMAT = 1
 _MOST_BYTES = 1024 * 1024
 _MOST_GRANTS = 200
 _LOCK_PATIENCE = 2.0  # seconds; another run holds it for a few ms
 _LOCK_PAUSE = 0.02
+_SAFELY = _flag("O_NOFOLLOW") | _flag("O_CLOEXEC") | _flag("O_BINARY")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -106,7 +110,8 @@ class FileStore:
     def _read(self) -> tuple[Kept, ...]:
         with self._told("read"):
             try:
-                number = os.open(self._path, os.O_RDONLY | _flag("O_NOFOLLOW") | _flag("O_CLOEXEC"))
+                # O_NONBLOCK: a pipe in its place would have us wait for a writer.
+                number = os.open(self._path, os.O_RDONLY | _SAFELY | _flag("O_NONBLOCK"))
             except FileNotFoundError:
                 return ()
             with os.fdopen(number, "rb") as file:
@@ -138,7 +143,7 @@ class FileStore:
         beside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         with self._told("written"):
             try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flag("O_NOFOLLOW")
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY
                 with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
                     file.write(text)
                     file.flush()
@@ -153,7 +158,7 @@ class FileStore:
         if sys.platform == "win32":
             yield
             return
-        flags = os.O_RDWR | os.O_CREAT | _flag("O_NOFOLLOW") | _flag("O_CLOEXEC")
+        flags = os.O_RDWR | os.O_CREAT | _SAFELY | _flag("O_NONBLOCK")
         with self._told("locked"):
             number = os.open(self._path.with_name(f"{self._path.name}.lock"), flags, 0o600)
         try:
@@ -199,7 +204,3 @@ def _until_locked(number: int, error: Callable[[str], StoreError]) -> None:
         if time.monotonic() > deadline:
             raise error("another run holds it; try again")
         time.sleep(_LOCK_PAUSE)
-
-
-def _flag(name: str) -> int:
-    return int(getattr(os, name, 0))  # some are missing on some systems
