@@ -11,9 +11,10 @@ from pipeline.core.session.machine import initial, step
 
 
 def extract_session(plan: Plan) -> Callable[[Observable[Passing]], Observable[Passing]]:
-    """Lead each server's handshake; decode what it sends; say who is ready and who is lost.
+    """Find out what each server speaks; decode what it sends; say who is ready and who is lost.
 
-    Emits `ToolsListed`, `ReplyReceived` and `ProgressReported` for the stages below.
+    For the stages below it emits what a recording does not hold (`events.Internal`): tool lists,
+    answers, requests without one, progress, what a server offers, asks and takes back.
 
     --opened--endpoint--tools--------------     frames of a seed server
     [ extract_session(plan)               ]

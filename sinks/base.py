@@ -62,7 +62,8 @@ class SinkActor:
         self._put = 0
         self._written = 0
         self._is_open = False
-        self._progress = asyncio.Condition()
+        self._began = asyncio.Event()  # set when it is open, or has failed
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
     def name(self) -> str:
@@ -78,14 +79,14 @@ class SinkActor:
         """Own the sink from open to close; end when the mailbox is closed and empty."""
         try:
             await self.sink.open()
-            async with self._progress:
-                self._is_open = True
-                self._progress.notify_all()
+            self._is_open = True
+            self._began.set()
             while batch := await self.mailbox.take_all():
                 await self.sink.emit(batch)
-                await self._advance(batch[-1].seq)
+                self._written = batch[-1].seq
+                self._wake()
         except Exception as exc:  # noqa: BLE001  a failed sink must not stop the others
-            await self._fail(exc)
+            self._fail(exc)
         finally:
             await self._close()
 
@@ -95,8 +96,7 @@ class SinkActor:
         Raises:
             SinkError: If it could not be opened.
         """
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._is_open or self.failure is not None)
+        await self._began.wait()
         if not self._is_open:
             raise SinkError(self.failure)
 
@@ -106,23 +106,30 @@ class SinkActor:
         A failed sink holds up nobody, unless it is needed: then this waits until it is cancelled.
         """
         goal = min(seq, self._put)
-        if self._written >= goal:
+        if not self._holds_up(goal):
             return
-        async with self._progress:
-            await self._progress.wait_for(
-                lambda: self._written >= goal or (self.failure is not None and not self.is_needed)
-            )
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((goal, done))
+        await done
 
-    async def _advance(self, seq: int) -> None:
-        async with self._progress:
-            self._written = seq
-            self._progress.notify_all()
+    def _holds_up(self, goal: int) -> bool:
+        is_lost = self.failure is not None and not self.is_needed
+        return self._written < goal and not is_lost
 
-    async def _fail(self, exc: Exception) -> None:
+    def _wake(self) -> None:
+        """Let those go on who wait for nothing more."""
+        waiting, self._waiting = self._waiting, []
+        for goal, done in waiting:
+            if self._holds_up(goal):
+                self._waiting.append((goal, done))
+            elif not done.done():  # its waiter may have been cancelled
+                done.set_result(None)
+
+    def _fail(self, exc: Exception) -> None:
         self.mailbox.close()
-        async with self._progress:
-            self.failure = str(exc) or type(exc).__name__
-            self._progress.notify_all()
+        self.failure = str(exc) or type(exc).__name__
+        self._began.set()
+        self._wake()
         self._on_failure(self.name, self.failure)
 
     async def _close(self) -> None:
@@ -130,6 +137,6 @@ class SinkActor:
             async with asyncio.timeout(self._shutdown):
                 await self.sink.close()
         except TimeoutError:
-            await self._fail(SinkError(f"it did not close within {self._shutdown:g} s"))
+            self._fail(SinkError(f"it did not close within {self._shutdown:g} s"))
         except Exception as exc:  # noqa: BLE001  told like any failure of a sink
-            await self._fail(exc)
+            self._fail(exc)

@@ -46,7 +46,7 @@ class Flusher:
             await asyncio.shield(self._begin())
         elif self._lines >= self._options.fsync_lines:
             self._begin_unless_running()
-        else:
+        elif is_telling or self._timer is None:
             self._arm()
         self.check()
 

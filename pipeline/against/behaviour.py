@@ -156,8 +156,8 @@ class Behaviour:
         return self._current
 
     def _finish(self, stop: str, *, words: str = "", has_text: bool = False) -> None:
-        """The turn is over, however it ended; without a `stop`, only one that has begun."""
-        turn = self._taken_up() if stop else self._current
+        """The turn is over, however it ended."""
+        turn = self._taken_up()
         if turn is None:
             return
         turn.stop, turn.words, turn.has_text = stop, self._short(words), has_text

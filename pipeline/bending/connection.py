@@ -113,7 +113,7 @@ class Server:
                 connection.adopt(attempt, since, was_of_use=was_of_use)
                 self.is_muted = False
             case since, None if attempt is not None and attempt.opening.seq >= since:
-                connection.begin(attempt, attempt.at)
+                connection.begin(attempt, attempt.opening.at)
             case _:
                 connection.begin(attempt)
 
@@ -146,7 +146,7 @@ class Connection(End):
         """
         began = self._clock.us
         if attempt is None and self._server.transport != "sse":
-            attempt = Attempt(Reply(0, 0, StreamOpened(server=self._server.name)), began)
+            attempt = Attempt(Reply(0, 0, 0, StreamOpened(server=self._server.name)), began)
         self._attempt = attempt
         if attempt is not None:
             opening = attempt.opening
@@ -166,7 +166,7 @@ class Connection(End):
             self.be_of_use()
         for reply in attempt.replies:
             if reply.seq >= since:
-                self.line.expect(attempt.at + reply.after, reply.item, reply.seq)
+                self.line.expect(reply.at, reply.item, reply.seq)
 
     def be_of_use(self) -> None:
         """A message got a good answer: that counts where there is no stream."""
@@ -217,7 +217,7 @@ class Connection(End):
         began = self._clock.us
         self._observer.on_next(opened)
         for reply in self._attempt.replies if self._attempt is not None else ():
-            self.line.expect(began + reply.after, reply.item, reply.seq)
+            self.line.expect(reply.due(began), reply.item, reply.seq)
 
     def _time_out(self) -> None:
         seconds = f"{self._patience:g} s (--connect-timeout)"

@@ -97,7 +97,7 @@ class Exchange(End):
                     item: Input = replace(reply.item, stream=id_)
                 case item:
                     item = replace(item, id=id_)
-            self.line.expect(began + reply.after, item, reply.seq)
+            self.line.expect(reply.due(began), item, reply.seq)
 
     def cut(self, words: str) -> None:
         """Nothing more of it is wanted; if it is unanswered, `words` say why it stays so."""
@@ -134,7 +134,9 @@ class Exchange(End):
         """The connection breaks; a server that numbers its events keeps what was lost."""
         now = self._clock.us
         if self._is_open:
-            self.rest = tuple(Reply(due.seq, max(0, due.due - now), due.item) for due in lost)
+            self.rest = tuple(
+                Reply(due.seq, due.due, max(0, due.due - now), due.item) for due in lost
+            )
         self._break_off(f"the connection was dropped ({bent})")
 
     def refuse(self, status: int, bent: str) -> None:

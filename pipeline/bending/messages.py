@@ -116,7 +116,9 @@ class Messages:
         self._exchanges[message.server, message.id] = exchange
         return exchange
 
-    def _play(self, exchange: Exchange, asked: Asked, replies: Iterable[Reply], began: int) -> None:
+    def _play(
+        self, exchange: Exchange, asked: Asked, replies: Iterable[Reply], began: int | None
+    ) -> None:
         """Answer as `asked` was answered; some of it may be due to a message before this one."""
         server, recorded = exchange.message.server, _message(asked).id
         self._recorded[server, recorded] = exchange
@@ -125,7 +127,7 @@ class Messages:
             owner = self._recorded.get((server, of))
             if owner is not None:
                 item = as_answer_to(reply.item, owner.message.id, of)
-                owner.expect(began + reply.after, item, reply.seq)
+                owner.expect(reply.due(began), item, reply.seq)
 
     def _wait(self, exchange: Exchange, began: int) -> None:
         message, patience = exchange.message, self._patience

@@ -7,8 +7,8 @@
 * What a server says of a message after we have answered a question of its own belongs to that
   answer: it had waited for it.
 * Times are counted from the input that led to the command, which is when the command was given:
-  so a world that nothing disturbs is the recorded one to the microsecond. While credentials were got
-  for a server its clock stood: a bent run has them.
+  so a world that nothing disturbs is the recorded one to the microsecond. While credentials were
+  got for a server its clock stood still: a bent run has them.
 """
 
 from collections.abc import Iterable

@@ -6,6 +6,7 @@ operators for silence and for retries, on virtual time.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from reactivex import Observable, abc
@@ -35,6 +36,7 @@ class Servers:
     """All servers of a bent run, by name; what they say goes to `put`.
 
     `on_gone` is called with the name of a server whose connection is over, before that is put.
+    `fault` is a failure that was none of a connection: Rx would have it be one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Servers:
         self._clock = clock
         self._patience = patience
         self._put = put
+        self.fault: Exception | None = None
         self._streams = Streams(self._make, put=self._hear, room=_room)
         self._streams.start(asyncio.create_task)  # which none of these connections needs
         self._servers = {
@@ -103,7 +106,7 @@ class Servers:
                 patience.retry,
                 is_fatal=streams.is_fatal,
                 wish=streams.wish,
-                announce=streams.announce(name),
+                announce=partial(self._announce, name),
                 is_healthy=is_alive if transport == "http" else streams.is_healthy,
                 jitter=lambda: _JITTER,
             )
@@ -116,6 +119,11 @@ class Servers:
             return patient.subscribe(observer, scheduler=self._clock)
 
         return Observable(subscribe)
+
+    def _announce(self, name: str, exc: Exception, delay: float | None, attempt: int) -> StreamLost:
+        if not isinstance(exc, OSError):
+            self.fault = exc
+        return streams.announce(name)(exc, delay, attempt)
 
     def _hear(self, item: Heard) -> None:
         server = self._servers[item.server]

@@ -35,7 +35,7 @@ from pipeline.core.commands import (
     StopAsking,
     StopTimer,
 )
-from pipeline.core.events import Input, TimerFired
+from pipeline.core.events import Input, SignInEnded, TimerFired
 
 
 class World:
@@ -65,9 +65,15 @@ class World:
         self.messages.take_over(standing, since)
         self.model.take_over(standing, since)
         self._person.take_over(standing, script, since)
+        for server in sorted(standing.signing_in):
+            self._end_sign_in(server, script, since)
 
     def next(self) -> Input | None:
-        """What happens next; None where nothing can happen any more."""
+        """What happens next; None where nothing can happen any more.
+
+        Raises:
+            Exception: A fault of ours, in what stands for a server.
+        """
         while not self._came:
             is_stuck = not self.clock.expected and self._servers.are_at_rest
             # A person who waits in vain leaves, in the end.
@@ -75,6 +81,8 @@ class World:
                 return None
             if not is_stuck:
                 self.clock.step()
+        if self._servers.fault is not None:
+            raise self._servers.fault
         return self._came.popleft()
 
     async def carry_out(self, command: Item) -> None:
@@ -106,6 +114,12 @@ class World:
                 self._person.stop_asking(question)
             case _:
                 raise TypeError(f"{type(command).__name__} is not a command")
+
+    def _end_sign_in(self, server: str, script: Script, since: int) -> None:
+        """Credentials that are being got come when they came."""
+        ended = SignInEnded(server=server)
+        mine = (e.at for e in script.sign_ins if e.seq >= since and e.item == ended)
+        self.clock.at(next(mine, self.clock.us), lambda: self._came.append(ended))
 
     def _on_gone(self, server: str) -> None:
         self.messages.drop(server)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.core.events import Json
-from pipeline.core.session.handshake import KNOWN
+from pipeline.core.session.wire import HANDSHAKE
 from pipeline.core.shapes import is_object
 from pipeline.core.tools import MalformedToolError, read_tool
 from pipeline.mocks.mcp_script import McpScript
@@ -43,7 +43,7 @@ class Offer:
         """
         greeting = self._recorded()
         version, offered = greeting.get("protocolVersion"), greeting.get("capabilities")
-        is_older = asked in KNOWN and version in KNOWN and KNOWN.index(asked) < KNOWN.index(version)
+        is_older = asked in HANDSHAKE and version in HANDSHAKE and HANDSHAKE.index(asked) < HANDSHAKE.index(version)
         capabilities = offered if is_object(offered) else {}
         return {
             **greeting,
@@ -70,4 +70,4 @@ class Offer:
         # The seed dialect has no greeting.
         info = {"name": self._script.server, "version": "recorded"}
         tools: Json = {"tools": {}}
-        return {"protocolVersion": KNOWN[0], "capabilities": tools, "serverInfo": info}
+        return {"protocolVersion": HANDSHAKE[0], "capabilities": tools, "serverInfo": info}

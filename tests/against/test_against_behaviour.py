@@ -116,9 +116,11 @@ def test_one_prompt_too_many_is_never_taken_up() -> None:
     found = chat(
         *(PromptSubmitted(text=text) for text in ("one", "two", "three")),
         *(finished(number, "so") for number in (1, 2)),
+        PromptSubmitted(text="four"),
+        finished(3, "so"),
         max_queued_prompts=1,
     )
-    assert [turn.fate for turn in found.turns] == ["done", "done", "waiting"]
+    assert [turn.fate for turn in found.turns] == ["done", "done", "waiting", "done"]
 
 
 def test_a_cancel_takes_the_turn_under_way_and_those_that_wait() -> None:
@@ -126,11 +128,14 @@ def test_a_cancel_takes_the_turn_under_way_and_those_that_wait() -> None:
         CallSubmitted(tool="add"),
         PromptSubmitted(text="next"),
         PromptCancelled(),
+        PromptSubmitted(text="after that"),
+        finished(1, "so"),
         interactive=True,
     )
-    first, second = found.turns
+    first, second, third = found.turns
     assert (first.fate, first.calls[0].result) == ("cancelled", "unknown")
     assert (second.fate, second.calls) == ("cancelled", [])
+    assert (third.fate, third.stop) == ("done", "end_turn")
 
 
 def test_a_cancel_when_nothing_is_under_way_takes_no_turn() -> None:
@@ -204,6 +209,12 @@ def test_a_request_ends_with_the_last_of_its_answers() -> None:
         Call("t", "m", {"x": 1}, result="error", words="no"),
     ]
     assert (turn.fate, turn.stop) == ("done", "")
+
+
+def test_a_request_that_was_answered_by_one_of_two_can_still_be_cancelled() -> None:
+    one, two = started("r1", "m"), started("r2", "m", "t")
+    turn = requested(one, two, ended("r1", "m", result={}), PromptCancelled())
+    assert turn.fate == "cancelled"
 
 
 def test_a_request_that_goes_into_the_chat_ends_with_the_models_answer() -> None:

@@ -60,6 +60,8 @@ A, B, C = call("a"), call("b"), call("c")
     [
         (turn(), turn()),
         (turn([A], []), turn([A])),
+        (turn([A], [], [B]), turn([A], [B])),
+        (turn([A], [B]), turn([], [], [A], [], [B])),
         (turn([A, B]), turn([B, A])),
         (turn([A, B], [C]), turn([A], [B], [C])),
         (turn([B], [A], [C]), turn([A, B, C])),

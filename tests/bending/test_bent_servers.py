@@ -17,6 +17,8 @@ from pipeline.core.events import (
     QuestionClosed,
     RunEnded,
     SessionReady,
+    SignInEnded,
+    SignInStarted,
     StreamLost,
     StreamOpened,
     ToolEnded,
@@ -111,6 +113,23 @@ async def test_an_answer_that_breaks_off_is_taken_up_where_the_server_numbers_it
     assert '"id":"call:c1"' in rest[-1].data
     assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
     assert after(done, ToolEnded) == 3.0 + 1.0 + 1.0  # the pause of the core, then as recorded
+
+
+async def test_an_answer_that_was_taken_up_in_the_recording_is_taken_up_again(path: Path) -> None:
+    broken: list[Timed] = [
+        (2.1, posted_ok("call:c1", is_open=True)),
+        (2.2, event("call:c1", "", "e1")),
+        (3.0, AnswerEnded(server="s", id="call:c1", reason="reset", last_event_id="e1")),
+        (4.0, fired("resume:call:c1")),
+        (4.1, to("GET", lambda id_: posted_ok(id_, is_open=True))),
+        (4.2, to("GET", lambda id_: event(id_, RESULT, "e2"))),
+    ]
+    run = record(path, http_plan(), *http_chat(*broken))
+    done = await bent(run, f"delay:0@{seq_of(run, PromptSubmitted)}")
+    assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
+    assert after(done, ToolEnded) == 4.2
+    late = await bent(run, f"delay:1@{seq_of(run, AnswerEnded)}")
+    assert after(late, ToolEnded) == 5.2
 
 
 async def test_an_answer_without_numbers_is_lost_with_its_connection(path: Path) -> None:
@@ -268,6 +287,35 @@ async def test_an_unknown_request_over_http_is_answered_in_its_response(path: Pa
     asked = next(p for p in only(Post, done) if p.message.get("method") == "initialize")
     answer = next(each for each in only(PostAnswered, done) if each.id == asked.id)
     assert (answer.status, '"error"' in answer.body) == (200, True)
+
+
+# --- credentials ----------------------------------------------------------------------------------
+
+
+def signed_in() -> list[Timed]:
+    """As `chat`, but a minute passes before the stream opens: a person is at a browser."""
+    sign_in: list[Timed] = [(0.005, SignInStarted(server="s")), (60.005, SignInEnded(server="s"))]
+    later: list[Timed] = [(60.0 + when, item) for when, item in chat(READ)]
+    return [*sign_in, *later]
+
+
+async def test_who_has_signed_in_connects_again_without_that(path: Path) -> None:
+    """The minute was the person's: a connection that is lost is back in a moment."""
+    run = record(path, sse_plan(), *signed_in())
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
+    assert after(done, StreamOpened, 2) == 63.0 + 0.25 + 0.01
+    assert len(only(SignInStarted, done)) == 1
+    assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
+
+
+async def test_who_signs_in_at_the_bend_is_waited_for(path: Path) -> None:
+    other: Timed = (0.5, opened("t"))
+    plan = a_plan("s", "t", dialect="sse", model=MODEL)
+    run = record(path, plan, *sorted([*signed_in(), other], key=lambda timed: timed[0]))
+    done = await bent(run, f"drop@{seq_of(run, StreamOpened, server='t')}")
+    assert after(done, SignInEnded) == 60.005
+    assert [each.server for each in only(SessionReady, done)] == ["s"]
+    assert done.ended is not None
 
 
 # --- questions ------------------------------------------------------------------------------------

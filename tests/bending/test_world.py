@@ -1,9 +1,11 @@
 """The world of a bent run by itself: what it waits for, and when nothing can come any more."""
 
 import pytest
+import reactivex as rx
 
 from pipeline.bending.bends import Bends
-from pipeline.bending.script import Script
+from pipeline.bending.connection import Server
+from pipeline.bending.script import Attempt, Reply, Script
 from pipeline.bending.standing import Standing, standing_after
 from pipeline.bending.world import World
 from pipeline.core.codec import Entry, Header
@@ -72,6 +74,24 @@ async def test_what_is_no_command_is_a_fault() -> None:
     ended = ToolEnded(call="c1", server="s", tool="t", outcome="answered")
     with pytest.raises(TypeError, match="ToolEnded is not a command"):
         await a_world(Standing(())).carry_out(ended)
+
+
+# --- faults of ours -------------------------------------------------------------------------------
+
+
+async def test_a_fault_of_ours_is_no_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rx takes any exception for the end of a stream, and the run would go on without it."""
+    monkeypatch.setattr(Server, "source", lambda _: rx.throw(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        everything(a_world(Standing((SSE,), lost={"s"})))
+
+
+async def test_what_cannot_come_over_a_stream_is_a_fault() -> None:
+    came = Reply(2, 1, 1, InputEnded(), is_own=False)
+    script = Script(attempts={"s": [Attempt(Reply(1, 0, 0, opened()), 0, [came])]})
+    world = World(Header(), script, Standing((SSE,), lost={"s"}), Bends([]), 1)
+    with pytest.raises(TypeError, match="InputEnded comes over no server's stream"):
+        everything(world)
 
 
 # --- where a recording is left --------------------------------------------------------------------

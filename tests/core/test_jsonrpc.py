@@ -8,6 +8,7 @@ from mcp_types import jsonrpc as official
 from pipeline.core.events import Json
 from pipeline.core.jsonrpc import (
     METHOD_NOT_FOUND,
+    Malformed,
     Notification,
     NotJsonRpcError,
     Reply,
@@ -84,6 +85,43 @@ def test_a_result_that_is_no_object_becomes_an_error_of_that_request(
 def test_a_batch_is_read_in_order() -> None:
     text = '[{"id":1,"result":{}},{"method":"n"},{"id":2,"method":"ping"}]'
     assert decode(text) == (Reply(1, {}), Notification("n", {}), Request(2, "ping", {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "reason"),
+    [
+        ('[1,{"method":"n"}]', 1, "1 of a batch of 2 are left out: not a JSON-RPC message: "),
+        ('[{"method":"n"},{"id":true,"result":{}},[]]', 1, "2 of a batch of 3 are left out: "),
+        (' \r\n[{"method":"n"},{"x":1},{"id":1,"result":{}}]', 2, "1 of a batch of 3"),
+        (f'[{{"method":"n","params":{"[" * 150 + "]" * 150}}},{{"method":"n"}}]', 1, "1 of"),
+        ('[null,{"method":"n"}]', 1, "1 of a batch of 2"),
+    ],
+)
+def test_what_is_no_message_in_a_batch_spoils_only_itself(
+    text: str, left: int, reason: str
+) -> None:
+    *good, bad = decode(text)
+    assert len(good) == left
+    assert good[0] == Notification("n", {})
+    assert isinstance(bad, Malformed)
+    assert bad.reason.startswith(reason)
+    assert len(bad.reason) < 300
+
+
+def test_a_batch_of_nothing_but_faults_is_told_by_the_first() -> None:
+    with pytest.raises(NotJsonRpcError, match="got `int`"):
+        decode('[1,"x",{}]')
+    with pytest.raises(NotJsonRpcError, match="empty batch"):
+        decode("[ ]")
+    with pytest.raises(NotJsonRpcError, match="truncated"):
+        decode('[{"method":"n"},')
+
+
+def test_a_batch_of_many_faults_is_told_once() -> None:
+    found = decode("[" + "7," * 50_000 + '{"method":"n"}]')
+    assert len(found) == 2
+    assert isinstance(found[1], Malformed)
+    assert found[1].reason.startswith("50000 of a batch of 50001 are left out")
 
 
 def test_keys_in_another_case_are_other_keys() -> None:

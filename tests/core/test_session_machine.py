@@ -22,6 +22,8 @@ from pipeline.core.events import (
     ServersSettled,
     SessionClosed,
     SessionReady,
+    SignInEnded,
+    SignInStarted,
     ToolsListed,
 )
 from pipeline.core.session.machine import SessionsState, initial, step
@@ -565,3 +567,27 @@ def test_what_was_not_told_as_ready_is_not_told_as_closed() -> None:
 
 def test_a_resumed_run_without_servers_is_settled_at_once() -> None:
     assert play(step, after(), resumed())[1][-1] == ServersSettled(ready=())
+
+
+# --- while a person signs in --------------------------------------------------------------------
+
+
+def test_while_credentials_are_got_a_step_has_a_persons_time_and_then_its_own_again() -> None:
+    plan = a_plan("s", "t", question_timeout=300, connect_timeout=4, start_timeout=20)
+    state, _ = play(step, initial(plan), RunStarted(), opened())
+    begun = [StartTimer(id="session:s", seconds=300), StartTimer(id="start", seconds=300)]
+    over = [StartTimer(id="session:s", seconds=4), StartTimer(id="start", seconds=20)]
+    assert then(state, SignInStarted(server="s")) == begun
+    assert then(state, SignInEnded(server="s")) == over
+    # A server whose stream is still being opened has no step yet.
+    assert then(state, SignInStarted(server="t")) == begun[1:]
+
+
+def test_a_sign_in_of_a_session_that_is_ready_stops_no_clock() -> None:
+    state = after(*sse_start(ADD))
+    assert then(state, SignInStarted(server="s"), SignInEnded(server="s")) == []
+
+
+def test_a_sign_in_of_an_unknown_server_passes_untouched() -> None:
+    item = SignInStarted(server="unknown")
+    assert step(after(), item)[1] == (item,)

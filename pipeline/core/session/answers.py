@@ -76,8 +76,8 @@ def on_refused(session: Session, plan: Plan, request: str, item: PostAnswered) -
 
 def on_pause_over(session: Session, request: str) -> Move:
     """It is time to take up an answer again."""
-    answer, route = session.answers.get(request), session.route
-    if answer is None or answer.stream or route is None:
+    answer, route = session.answers[request], session.route
+    if answer.stream or route is None:
         return session, ()
     number = session.streams + 1
     stream = f"{ids.RESUME}{request}:{number}"
@@ -87,8 +87,6 @@ def on_pause_over(session: Session, request: str) -> Move:
 
 def on_limit(session: Session, plan: Plan, request: str) -> Move:
     """An answer that was taken up again has had more time than any request may take."""
-    if request not in session.answers:
-        return session, ()
     within = f"within {plan.call_timeout_max:g} s (--call-timeout-max)"
     answer = session.answers[request]
     session, outputs = lose(session, plan, request, f"the rest of its answer did not come {within}")

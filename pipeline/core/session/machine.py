@@ -177,6 +177,7 @@ def _on_lost(session: Session, lost: StreamLost) -> Move:
         is_told=False,
         answers={},
         stream_id="",
+        is_pausing=False,
     )
     return session, outputs
 
@@ -256,7 +257,7 @@ def _on_again(session: Session, plan: Plan) -> Move:
     """The stream that stands has lasted; or its pause is over."""
     if session.stream_id:
         return standing.proved(session), ()
-    if session.route is None or session.phase not in ("listing", "ready"):
+    if not session.is_pausing or session.route is None:
         return session, ()
     if session.era == "modern":
         return subscriptions.again(session, plan)

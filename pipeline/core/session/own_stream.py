@@ -18,7 +18,7 @@ def ask(session: Session) -> Move:
     number = session.streams + 1
     stream = f"own:{session.server}:{session.generation}.{number}"
     get = wire.get(route, stream, last_event_id=session.own_event_id)
-    return replace(session, streams=number, stream_id=stream), (get,)
+    return replace(session, streams=number, stream_id=stream, is_pausing=False), (get,)
 
 
 def again(session: Session, plan: Plan) -> Move:

@@ -30,6 +30,7 @@ def ended(session: Session, plan: Plan, retry_ms: int | None = None) -> Move:
     session = replace(session, stream_id="", vain=session.vain + 1)
     if session.vain <= plan.max_resumptions:
         pause = pause_before(retry_ms, session.vain - 1)
+        session = replace(session, is_pausing=True)
         return session, (StartTimer(id=session.again, seconds=pause),)
     detail = f"its stream of changes broke off {session.vain} times, and is not asked for any more"
     hint = "what changes there is not seen until the next connection"

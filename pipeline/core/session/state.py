@@ -51,8 +51,8 @@ class Session(msgspec.Struct, frozen=True):
     `is_told`: it was said to be ready, and its loss must be told too. `is_renewed`: the session
     before this one was left because of what an error seemed to mean. `answers` holds the answers
     that are open, by the id of the request. `stream_id` is the server's own stream, or the
-    subscription, which broke off `vain` times in a row; `had_stream`: there was one. `streams`
-    counts all streams that were asked for.
+    subscription, which broke off `vain` times in a row; `is_pausing`: it will be asked for again,
+    `had_stream`: there was one. `streams` counts all streams that were asked for.
     """
 
     server: str
@@ -83,6 +83,7 @@ class Session(msgspec.Struct, frozen=True):
     own_event_id: str = ""
     had_stream: bool = False
     vain: int = 0
+    is_pausing: bool = False
     subscriptions: tuple[str, ...] = ()
 
     @property

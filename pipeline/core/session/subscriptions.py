@@ -97,8 +97,6 @@ def on_acknowledged(session: Session, params: Json) -> Move:
 
 def is_stale(session: Session, params: Json) -> bool:
     """Does a notification belong to a subscription that is over?"""
-    if session.era != "modern":
-        return False
     meta = params.get("_meta")
     id_ = meta.get(f"{wire.META}subscriptionId") if is_object(meta) else None
     return id_ is not None and id_ != session.stream_id
@@ -112,7 +110,7 @@ def _listen(session: Session) -> Move:
     number = session.streams + 1
     id_ = f"listen:{session.server}:{session.generation}.{number}"
     message = jsonrpc.request(id_, "subscriptions/listen", {"notifications": wanted})
-    session = replace(session, streams=number, stream_id=id_)
+    session = replace(session, streams=number, stream_id=id_, is_pausing=False)
     return session, (wire.post(route, id_, message, seconds=_ENDLESS),)
 
 
@@ -131,7 +129,7 @@ def _stop(session: Session) -> Move:
     """Over HTTP an answer that is closed ends its request; a process is told."""
     old, route = session.stream_id, session.route
     stop = StopTimer(id=session.again)
-    session = replace(session, stream_id="")
+    session = replace(session, stream_id="", is_pausing=False)
     if not old or route is None:
         return session, (stop,)
     if session.transport == "http":
