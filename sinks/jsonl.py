@@ -57,6 +57,8 @@ class JsonlSink:
         self._options = options
         self._file: RecordingFile | None = None
         self._is_sound = True
+        self._fault: SinkError | None = None  # of a flush, as soon as the thread knows it
+        self._is_told = False
         self._is_quick = True
         self._limit = options.rotate_size
         self._seq = 0
@@ -86,6 +88,28 @@ class JsonlSink:
         """Append the entries; returns when they are written, with `fsync` always: on the disk."""
         if not entries:
             return
+        try:
+            await self._emit(entries)
+        except SinkError:
+            self._is_told = True
+            raise
+
+    async def close(self) -> None:
+        """Put everything on the disk and release the file."""
+        self._flusher.stop()
+        try:
+            await self._begin(self._sync_last)
+            if not self._is_told:
+                self._flusher.check()
+        finally:
+            try:
+                if self._compressor is not None:
+                    await self._compressor.close()
+            finally:
+                await self._begin(self._close)
+                self._thread.shutdown(wait=False)
+
+    async def _emit(self, entries: Sequence[Entry]) -> None:
         self._flusher.check()
         lines = b"".join([encode_entry(entry) + b"\n" for entry in entries])
         if self._is_quick and len(lines) <= _SMALL:
@@ -101,19 +125,6 @@ class JsonlSink:
         await self._flusher.wrote(len(entries), is_telling=is_telling)
         if self._limit is not None and self._opened().size >= self._limit:
             await self._rotate(self._limit)
-
-    async def close(self) -> None:
-        """Put everything on the disk and release the file."""
-        self._flusher.stop()
-        try:
-            await self._begin(self._sync_last)
-        finally:
-            try:
-                if self._compressor is not None:
-                    await self._compressor.close()
-            finally:
-                await self._begin(self._close)
-                self._thread.shutdown(wait=False)
 
     async def _rotate(self, limit: int) -> None:
         try:
@@ -144,15 +155,25 @@ class JsonlSink:
         self._is_sound = True
 
     def _sync(self) -> None:
-        self._opened().sync()
+        try:
+            self._opened().sync()
+        except SinkError as exc:
+            self._fault = exc
+            raise
 
     def _begin_part(self) -> Path:
-        self._file = begin_part(self._opened(), self._seq)
+        if self._fault is not None:
+            raise self._fault
+        try:
+            self._file = begin_part(self._opened(), self._seq)
+        except SinkError as exc:
+            self._fault = exc
+            raise
         return finished_part(self._file)
 
     def _sync_last(self) -> None:
-        is_sound = self._is_sound and self._flusher.failure is None
-        # Else it was told, and another flush would tell a lie.
+        # Once it is unsound, another flush would tell a lie.
+        is_sound = self._is_sound and self._fault is None
         if self._file is not None and is_sound and self._options.fsync != "none":
             self._file.sync()
 

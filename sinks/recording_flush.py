@@ -43,7 +43,7 @@ class Flusher:
         self._lines += lines
         self._is_telling |= is_telling
         if self._options.fsync == "always":
-            await asyncio.shield(self._begin())
+            await asyncio.wait([self._begin()])
         elif self._lines >= self._options.fsync_lines:
             self._begin_unless_running()
         elif is_telling or self._timer is None:

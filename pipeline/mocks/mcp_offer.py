@@ -43,7 +43,8 @@ class Offer:
         """
         greeting = self._recorded()
         version, offered = greeting.get("protocolVersion"), greeting.get("capabilities")
-        is_older = asked in HANDSHAKE and version in HANDSHAKE and HANDSHAKE.index(asked) < HANDSHAKE.index(version)
+        are_known = asked in HANDSHAKE and version in HANDSHAKE
+        is_older = are_known and HANDSHAKE.index(asked) < HANDSHAKE.index(version)
         capabilities = offered if is_object(offered) else {}
         return {
             **greeting,

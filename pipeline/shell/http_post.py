@@ -11,6 +11,7 @@ import aiohttp
 
 from config.options import MailboxOptions, PostOptions, StreamOptions
 from pipeline.core.commands import Get, Post
+from pipeline.core.session.http import CUT
 from pipeline.mailbox import Mailbox
 from pipeline.shell.http import EVENT_STREAM, RedirectRefusedError
 from pipeline.shell.http_answers import read_body, read_events
@@ -97,7 +98,7 @@ class Outbox:
         """Close the answer to a message or a stream; an open one ends without a word."""
         for letter in tuple(self._letters):
             if letter.ask.id == id_:
-                self._stop(letter, "cut off by us")
+                self._stop(letter, CUT)
 
     def drop(self) -> None:
         """Close the answers to all that goes side by side, as `cut` does."""

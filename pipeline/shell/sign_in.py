@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from pipeline.core.events import SignInEnded, SignInStarted
-from pipeline.shell.authorizer import Authorizer
+from pipeline.shell.authorizer import Authorizer, NoAuthorizer
 
 
 class ToldAuthorizer:
@@ -30,6 +30,8 @@ class ToldAuthorizer:
         self, method: str, url: str, status: int, headers: Mapping[str, str], body: bytes
     ) -> bool:
         """As the authorizer does it; told when the first begins, and when the last has ended."""
+        if isinstance(self._inner, NoAuthorizer):
+            return False  # nothing is under way: there are no others
         self._under_way += 1
         if self._under_way == 1:
             self._put(SignInStarted(server=self._server))

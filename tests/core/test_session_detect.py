@@ -356,10 +356,11 @@ def test_forced_http_speaks_both_eras_and_never_an_event_stream() -> None:
 @pytest.mark.parametrize("code", [-32020, -32021, -32022])
 def test_a_stateless_server_that_was_taken_for_an_older_one_is_asked_again_once(code: int) -> None:
     state, out = play(step, initializing(), rejected(INIT, 400, code))
-    assert posts(out) == [AGAIN]
-    state, out = play(step, state, rejected(AGAIN, 400))
-    assert posts(out) == [INIT]
-    assert "was refused" in one(Reconnect, then(state, rejected(INIT, 400, code))).reason
+    assert posts(out) == ["discover:s:2.2"]
+    state, out = play(step, state, rejected("discover:s:2.2", 400))
+    assert posts(out) == ["init:s:2"]
+    refusal = rejected("init:s:2", 400, code)
+    assert "was refused" in one(Reconnect, then(state, refusal)).reason
 
 
 # --- what was learnt ----------------------------------------------------------------------------
@@ -392,7 +393,7 @@ def test_a_handshake_that_worked_and_is_refused_now_begins_the_search_anew(
 
 def test_a_server_that_became_stateless_meanwhile_is_asked_at_once() -> None:
     state = after(an_http_plan("s"), *http_start(ADD), lost(), opened())
-    assert posts(then(state, rejected("init:s:2", 400, -32020))) == ["discover:s:2.1"]
+    assert posts(then(state, rejected("init:s:2", 400, -32020))) == ["discover:s:3.1"]
 
 
 def test_an_event_stream_that_worked_and_is_gone_now_is_looked_for_the_other_way() -> None:
@@ -446,8 +447,8 @@ def test_the_late_answer_to_the_question_is_ignored_and_a_refused_handshake_asks
     state, out = play(step, state, answered(DISCOVER, DISCOVERED))
     assert only(Post, out) == []
     state, out = play(step, state, refused(INIT, code=-32022))
-    assert posts(out) == [AGAIN]
-    assert posts(then(state, answered(AGAIN, DISCOVERED))) == ["list:s:1.1"]
+    assert posts(out) == ["discover:s:2.2"]
+    assert posts(then(state, answered("discover:s:2.2", DISCOVERED))) == ["list:s:2.1"]
 
 
 def test_a_process_that_never_says_a_word_is_started_anew() -> None:

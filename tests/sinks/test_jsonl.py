@@ -365,6 +365,74 @@ async def test_a_flush_that_failed_is_told_and_never_repeated(
     assert len(path.read_bytes().splitlines()) == 2
 
 
+async def test_a_flush_that_fails_behind_the_last_line_is_told_at_the_end_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_flushing, may_fail, flushed = threading.Event(), threading.Event(), list[int]()
+
+    def fsync(fd: int) -> None:
+        flushed.append(fd)
+        is_flushing.set()
+        assert may_fail.wait(DEADLINE)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink = make(tmp_path / "run.jsonl")
+    await sink.open()
+    monkeypatch.setattr(os, "fsync", fsync)
+    await sink.emit([Entry(1, AT, RunEnded(code=0))])
+    assert await asyncio.to_thread(is_flushing.wait, DEADLINE)
+    closing = asyncio.create_task(sink.close())
+    await asyncio.sleep(0)
+    may_fail.set()
+    with pytest.raises(SinkError, match=r"cannot flush .* to the disk: Input/output error"):
+        await closing
+    assert len(flushed) == 1
+
+
+async def test_no_new_part_is_begun_behind_a_flush_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_flushing, may_fail, flushed = threading.Event(), threading.Event(), list[int]()
+
+    def fsync(fd: int) -> None:
+        flushed.append(fd)
+        is_flushing.set()
+        assert may_fail.wait(DEADLINE)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink = make(tmp_path / "run.jsonl", options=RecordingOptions(rotate_size=64 * 1024))
+    await sink.open()
+    monkeypatch.setattr(os, "fsync", fsync)
+    await sink.emit([Entry(1, AT, RunEnded(code=0))])
+    assert await asyncio.to_thread(is_flushing.wait, DEADLINE)
+    emitting = asyncio.create_task(sink.emit([Entry(2, AT, AnswerDelta(text="x" * 70_000))]))
+    await asyncio.sleep(0)
+    may_fail.set()
+    with pytest.raises(SinkError, match=r"cannot flush .* to the disk: Input/output error"):
+        await emitting
+    await sink.close()
+    assert len(flushed) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["run.jsonl"]
+
+
+async def test_a_full_part_that_cannot_be_flushed_is_not_flushed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+
+    def fsync(fd: int) -> None:
+        flushed.append(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sink = make(tmp_path / "run.jsonl", options=RecordingOptions(rotate_size=64 * 1024))
+    await sink.open()
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(SinkError, match=r"cannot flush .* to the disk: Input/output error"):
+        await sink.emit([Entry(1, AT, AnswerDelta(text="x" * 70_000))])
+    await sink.close()
+    assert len(flushed) == 1
+
+
 async def test_a_directory_that_cannot_be_flushed_fails_the_opening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,8 +114,11 @@ def on_reply(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
 
 def _on_answer(session: Session, plan: Plan, id_: str, reply: jsonrpc.Reply) -> Move:
     if id_ == handshake.init_id(session):
-        if _is_modern(session, reply) and modern.may_probe(session):
-            return modern.discover(session, plan)
+        is_early = session.phase == "initializing" and session.transport != "sse"
+        if is_early and reply.code in modern.ERRORS and modern.may_probe(session):
+            # A generation of its own, so that no id is used again.
+            again = replace(session, generation=session.generation + 1)
+            return modern.discover(again, plan)
         return handshake.on_initialized(session, plan, reply)
     if id_ == modern.discover_id(session):
         return modern.on_discovered(session, plan, reply)
@@ -170,10 +173,6 @@ def _checked(session: Session, reply: jsonrpc.Reply) -> jsonrpc.Reply:
         return reply
     found = f"invalid resultType: found {kind!r}, expected one of {', '.join(_RESULT_TYPES)}"
     return jsonrpc.Reply(reply.id, error=jsonrpc.shorten(found, 200))
-
-
-def _is_modern(session: Session, reply: jsonrpc.Reply) -> bool:
-    return reply.code in modern.ERRORS and session.transport != "sse"
 
 
 def _on_request(session: Session, id_: jsonrpc.Id, method: str, params: Json) -> Outputs:
