@@ -115,6 +115,7 @@ async def _serve_until_cancelled(settings: "Settings") -> None:
 
 
 async def _client(settings: "Settings") -> int:
+    from pipeline.plans import WishError
     from pipeline.runtime import CoreFaultError, ShutdownError
     from pipeline.servers import ServersError
     from pipeline.shell.recordings import RecordingError
@@ -125,7 +126,7 @@ async def _client(settings: "Settings") -> int:
     async with AsyncExitStack() as stack:
         try:
             return await run_client(settings, stack)
-        except (ContextError, RecordingError, ServersError, UnfitInputError) as exc:
+        except (ContextError, RecordingError, ServersError, UnfitInputError, WishError) as exc:
             return tell_failure(settings, USAGE, str(exc))
         except SinkError as exc:
             return tell_failure(settings, USAGE, f"a sink cannot be opened: {exc}")
@@ -137,11 +138,13 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     from pipeline.assembly import Run, first_inputs
     from pipeline.going_on import earlier_run
     from pipeline.headers import new_header
-    from pipeline.plans import goal_of, make_plan
+    from pipeline.plans import goal_of, make_plan, requests_of
     from pipeline.servers import reach
-    from pipeline.standard_input import is_person_there, read_context, read_prompts
+    from pipeline.standard_input import is_person_there, may_ask, read_context, read_prompts
+    from sinks.questions import OpenQuestions
     from sinks.tool_names import ToolNames
 
+    requests_of(settings)  # words that do not fit start no server
     goes_on = settings.command in ("resume", "fork")
     earlier = earlier_run(settings, new_header(settings)) if goes_on else None
     known = () if earlier is None else earlier.plan.servers
@@ -151,15 +154,14 @@ async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     if is_interactive and settings.model == "direct" and not settings.quiet:
         write(sys.stderr, _DIRECT)
     servers, links = reach(entries, settings, is_terminal=is_person_there(), say=tell_line)
-    plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive)
-    names = ToolNames()
-    words = names.words if is_interactive else None
+    plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive, may_ask=may_ask())
+    names, questions = ToolNames(), OpenQuestions()
     client = Run(
         settings,
         plan,
         links,
-        prompts=read_prompts(stack, words) if goal == "chat" else None,
-        also=[names],
+        prompts=read_prompts(plan, stack, names.words, questions.get),
+        also=[names, questions],
         earlier=earlier,
     )
     _interrupt(client)

@@ -13,7 +13,7 @@ from pydantic_settings import InitSettingsSource
 
 from config.flags import Scanned, UsageError, scan, shown
 from config.help import COMMANDS, EXTRAS, goes_with, help_text
-from config.settings import Command, Settings
+from config.settings import REQUESTS, Command, Settings
 from config.variables import (
     FLAGS,
     VARIABLES,
@@ -29,6 +29,7 @@ __all__ = ["Shown", "UsageError", "read_command_line"]
 
 CLAUDE = "claude-sonnet-5-5"
 _SHORTEST_SECRET = 4
+_ONE_THING = ("tools", "call", *REQUESTS)
 
 
 _FILES: Mapping[Command, int] = MappingProxyType(
@@ -163,13 +164,15 @@ def _flags(scanned: Scanned, command: Command) -> dict[str, Any]:
         field: value for field, value in scanned.values.items() if field in FLAGS
     }
     if "json" in scanned.values:
-        told["output_format"] = "json" if command in ("tools", "call") else "stream-json"
+        told["output_format"] = "json" if command in _ONE_THING else "stream-json"
     return told
 
 
 def _call(command: Command, words: Sequence[str]) -> dict[str, Any]:
     if command in _FILES:
         return _files(command, words)
+    if command in REQUESTS:
+        return {"request_words": tuple(words)}
     if command != "call":
         if words:
             raise UsageError(f"found {shown(words[0])} after {command}, expected nothing more")
@@ -265,7 +268,7 @@ def _check_together(settings: Settings, given: _Given) -> None:
     if settings.prompt is not None and not settings.prompt.strip():
         raise UsageError(f"{given.place('prompt')}: found an empty prompt, expected some text")
     command = settings.command if settings.against is None else "replay --against"
-    is_one_object = command in ("tools", "call", "replay --against")
+    is_one_object = command in (*_ONE_THING, "replay --against")
     if is_one_object and settings.output_format == "stream-json":
         raise UsageError(
             f"{given.place('output_format')}: found 'stream-json', "

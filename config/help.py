@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from config.flags import Flag
-from config.settings import Command, Settings
+from config.settings import REQUESTS, Command, Settings
 from config.variables import FLAGS, PREFIX, VARIABLES
 
 _WIDTH = 80
@@ -25,6 +25,13 @@ COMMANDS: dict[Command, CommandHelp] = {
     "chat": CommandHelp("", "a chat, or a prompt per line of input"),
     "tools": CommandHelp("tools", "list the tools of all servers"),
     "call": CommandHelp("call TOOL key=value … | '{json}'", "call one tool"),
+    "resources": CommandHelp("resources", "list what servers have to read, templates too"),
+    "templates": CommandHelp("templates", "list addresses of resources with gaps to fill in"),
+    "read": CommandHelp("read URI", "read one resource"),
+    "prompts": CommandHelp("prompts", "list the prompts that servers have"),
+    "prompt": CommandHelp("prompt NAME key=value …", "show one prompt, filled in"),
+    "skills": CommandHelp("skills", "list the skills that servers have"),
+    "complete": CommandHelp("complete NAME|TEMPLATE key=START", "how an argument may go on"),
     "serve": CommandHelp("serve", "run the small server that is inside"),
     "replay": CommandHelp("replay FILE", "run a recording again, offline"),
     "resume": CommandHelp("resume FILE", "go on where a recorded run stopped"),
@@ -37,15 +44,15 @@ COMMANDS: dict[Command, CommandHelp] = {
 }
 """Every command. `chat` is the one without a word."""
 
-LIVE: tuple[Command, ...] = ("chat", "tools", "call", "resume", "fork")
+LIVE: tuple[Command, ...] = ("chat", "tools", "call", *REQUESTS, "resume", "fork")
 """The commands that connect to servers: what a flag goes with that says nothing else."""
 
 _ALL = tuple(COMMANDS)
 
 EXTRAS: dict[str, tuple[Flag, str]] = {
     "json": (
-        Flag("Results", name="--json", commands=("chat", "tools", "call", "resume", "fork")),
-        "short for --output-format stream-json; with tools and call, for json",
+        Flag("Results", name="--json", commands=LIVE),
+        "short for --output-format stream-json; for json with commands that ask for one thing",
     ),
     "help": (
         Flag("Screen", name="--help", short="-h", commands=_ALL),
@@ -73,6 +80,7 @@ _EXAMPLES = (
     ("--server http://localhost:3001/sse tools", ""),
     ("call echo message='hello there'", ""),
     ('call add \'{"a": 1, "b": -3}\'', ""),
+    ("read demo://resource/1 > file", ""),
     ('-p "What is in this file?" < notes.txt', ""),
     ("--sink console --sink jsonl=run.jsonl", ""),
     ("replay run.jsonl --check", ""),
@@ -81,6 +89,9 @@ _EXAMPLES = (
 _WORDS = (
     "Words after TOOL are its arguments: key=value, or one JSON object. After -- nothing is an "
     "option."
+)
+_SERVER_FIRST = (
+    "Where several servers could be meant, a first word @SERVER says which: read @docs URI."
 )
 _LIVE_REPLAY = (
     "--against live gives the recorded prompts to the real servers and model: it really calls "
@@ -110,6 +121,8 @@ def help_text(program: str, command: Command | None = None) -> str:
     lines += ["Usage (options may stand anywhere):", *_table(usage, _USAGE_COLUMN)]
     if "call" in names:
         lines += ["", *wrap(_WORDS, _WIDTH)]
+    if not set(names).isdisjoint(REQUESTS):
+        lines += ["", *wrap(_SERVER_FIRST, _WIDTH)]
     if command == "replay":
         lines += ["", *wrap(_LIVE_REPLAY, _WIDTH)]
     for group, entries in _groups(command).items():

@@ -35,6 +35,13 @@ Command: TypeAlias = Literal[
     "chat",
     "tools",
     "call",
+    "resources",
+    "templates",
+    "read",
+    "prompts",
+    "prompt",
+    "skills",
+    "complete",
     "serve",
     "replay",
     "resume",
@@ -46,11 +53,28 @@ Command: TypeAlias = Literal[
     "redact",
 ]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+ServerLogLevel: TypeAlias = Literal[
+    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"
+]
+"""As servers have them (MCP: server/utilities/logging)."""
 
 _ALL: tuple[Command, ...] = get_args(Command)
-_RUNS = ("chat", "tools", "call", "replay", "resume", "fork")
+REQUESTS: tuple[Command, ...] = (
+    "resources",
+    "templates",
+    "read",
+    "prompts",
+    "prompt",
+    "skills",
+    "complete",
+)
+"""The commands that ask servers for something else than tools."""
+
+_BEGUN = ("chat", "tools", "call", *REQUESTS)
+_RUNS = (*_BEGUN, "replay", "resume", "fork")
 _SERVERS, _CHAT, _OUTPUT = "Servers", "Prompts and the model", "Results"
 _ACCESS = "Authorization"
+_ASKED = "What servers may ask of you"
 _PATIENCE, _SCREEN, _SERVE = "Patience", "Screen", "The server inside (serve)"
 _RECORDINGS = "Recordings"
 _PROMPTED = ("chat", "resume", "fork")
@@ -83,6 +107,7 @@ class Settings(BaseSettings):
     command: Command = "chat"
     call_tool: str = ""
     call_arguments: tuple[str, ...] = ()
+    request_words: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     claude_secrets: tuple[SecretStr, ...] = ()
@@ -146,6 +171,37 @@ class Settings(BaseSettings):
         Literal["auto", "keyring", "file", "none"], Flag(_ACCESS, "auto|keyring|file|none")
     ] = _same(OAuthOptions, "token_store")
     token_file: Annotated[str, Flag(_ACCESS, "PATH")] = _same(OAuthOptions, "token_file")
+
+    elicit: Annotated[
+        Literal["auto", "never", "ask", "defaults"], Flag(_ASKED, "WHO", commands=_BEGUN)
+    ] = Field(
+        default="auto",
+        description="who fills in a server's forms: never, ask (you) or defaults (what the form "
+        "proposes, and --answer); auto asks in a chat at a terminal",
+    )
+    answers: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_answers),
+        Flag(_ASKED, "NAME=VALUE", "--answer", is_repeatable=True, commands=_BEGUN),
+    ] = Field(default=(), description="what goes into a field of that name, if nobody fills it in")
+    sampling: Annotated[
+        Literal["auto", "never", "ask", "always"], Flag(_ASKED, "WHEN", commands=_BEGUN)
+    ] = Field(
+        default="auto",
+        description="whether a server may ask your model: never, ask (you) or always; auto asks in "
+        "a chat at a terminal",
+    )
+    roots: Annotated[
+        tuple[str, ...],
+        BeforeValidator(values.read_roots),
+        Flag(_ASKED, "DIR", "--root", is_repeatable=True, commands=_BEGUN),
+    ] = Field(default=(), description="a folder that servers are told they may work in")
+    question_timeout: Annotated[float, Flag(_ASKED, "SECONDS", commands=_BEGUN)] = _seconds(
+        300.0, "seconds for you to answer a server's question"
+    )
+    server_log_level: Annotated[ServerLogLevel | None, Flag(_ASKED, "LEVEL", commands=_BEGUN)] = (
+        Field(default=None, description="what servers are to log, from debug to emergency up")
+    )
 
     prompt: Annotated[
         str | None,

@@ -99,9 +99,31 @@ def read_faults(words: object) -> object:
     return _read_each(words, _fault, "the same fault")
 
 
+def read_answers(words: object) -> object:
+    """A list of `NAME=VALUE`."""
+    return _read_each(words, _answer)
+
+
+def read_roots(words: object) -> object:
+    """A list of folders, no two the same."""
+    return _read_each(words, _root, "the same folder")
+
+
 def read_patterns(words: object) -> object:
     """A list of regular expressions; none is quoted in an error, for it may hold a secret."""
     return _read_each(words, _pattern)
+
+
+def _answer(word: str) -> str:
+    if word.find("=") < 1:
+        raise ValueError(f"found {shown(word)}, expected NAME=VALUE")
+    return word
+
+
+def _root(word: str) -> str:
+    if not word.strip():
+        raise ValueError("found an empty name, expected a folder")
+    return word
 
 
 def _sink(word: str) -> SinkWish:

@@ -24,7 +24,7 @@ from pipeline.core.events import (
     RunStarted,
     SinkFailed,
 )
-from pipeline.core.plan import Plan
+from pipeline.core.plan import Goal, Plan, Sampling
 from pipeline.going_on import Earlier, without_recordings
 from pipeline.graph import stages
 from pipeline.guards import make_guard
@@ -32,6 +32,7 @@ from pipeline.headers import new_header, now
 from pipeline.links import Links, Server
 from pipeline.mailbox import Mailbox
 from pipeline.outputs import make_sinks
+from pipeline.plans import requests_of
 from pipeline.replay import ReplayOptions, Tape
 from pipeline.runtime import EFFECTS, Runtime, is_command
 from pipeline.shell.claude import ClaudeModel
@@ -74,6 +75,8 @@ class Run:
         self._also = also
         header = self._guard.header(new_header(settings, plan))
         self._plan = header.plan
+        policies = (header.plan.elicitation, header.plan.sampling)
+        self._is_watched = header.plan.interactive or "ask" in policies
         sinks: list[Sink] = [*also]
         if earlier is None:
             sinks += make_sinks(settings, header, self._tell)
@@ -148,7 +151,8 @@ class Run:
         settings, inbox = self._settings, self._inbox
         stream_http = await stack.enter_async_context(make_stream_session())
         post_http = await stack.enter_async_context(make_post_session())
-        model = _model(settings)
+        begun = self._plan if self._earlier is None else self._earlier.plan
+        model = _model(settings, self._plan.goal, begun.sampling)
         stack.push_async_callback(model.close)
 
         links = Links(self._targets, settings, inbox, stream_http=stream_http, post_http=post_http)
@@ -166,7 +170,7 @@ class Run:
     async def _is_written(self, seq: int) -> None:
         """Before anything is done: recordings have it, and the screen shows what led to it."""
         for sink in self._sinks:
-            if isinstance(sink.sink, JsonlSink) or self._plan.interactive:
+            if isinstance(sink.sink, JsonlSink) or self._is_watched:
                 await sink.written(seq)
 
     def _actor(self, sink: Sink) -> SinkActor:
@@ -230,7 +234,11 @@ def first_inputs(
     context: PromptSubmitted | None = None,
     is_resumed: bool = False,
 ) -> tuple[Input, ...]:
-    """What a run begins with: nothing more in a chat, else its one wish, `context` below it."""
+    """What a run begins with: nothing more in a chat, else its one wish, `context` below it.
+
+    Raises:
+        WishError: If the words of a request do not fit.
+    """
     start: Input = RunStarted()
     if is_resumed:
         start = RunResumed(goal=plan.goal, servers=plan.servers, interactive=plan.interactive)
@@ -243,12 +251,15 @@ def first_inputs(
     if settings.command == "call":
         call = CallSubmitted(tool=settings.call_tool, arguments=settings.call_text)
         return start, call, InputEnded()
+    if wishes := requests_of(settings):
+        return start, *wishes, InputEnded()
     return (start,) if plan.goal == "chat" else (start, InputEnded())
 
 
-def _model(settings: Settings) -> Model:
-    # `tools` and `call` ask no model: they need not wait for Claude's SDK either.
-    if settings.model == "direct" or settings.command in ("tools", "call"):
+def _model(settings: Settings, goal: Goal, sampling: Sampling) -> Model:
+    # Without a prompt only a server may ask the model: nobody else waits for Claude's SDK.
+    is_asked = goal in ("chat", "prompt") or sampling != "never"
+    if settings.model == "direct" or not is_asked:
         return DirectModel()
     return ClaudeModel(settings.model_options, system_prompt=settings.system_prompt)
 

@@ -6,15 +6,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from config.settings import Settings
+from config.settings import REQUESTS, Settings
 from pipeline.core.codec import Header
 from sinks.base import Sink
 from sinks.console import ConsoleSink
 from sinks.json_output import JsonSink, StreamJsonSink
 from sinks.jsonl import JsonlSink
+from sinks.requests import RequestSink
 from sinks.results import CallSink, ToolsSink
 from sinks.webhook import WebhookSink
 
+_ONE_THING = ("tools", "call", *REQUESTS)
 Tell: TypeAlias = Callable[[str, str], None]
 """Takes the troubles of a sink that goes on all the same: (its name, words)."""
 
@@ -38,6 +40,10 @@ def _screen(settings: Settings, _target: str, header: Header, _tell: Tell) -> li
             return [_console(settings), ToolsSink(sys.stdout, as_json=as_json)]
         case "call", _:
             return [_console(settings), CallSink(sys.stdout, as_json=as_json)]
+        case command, _ if command in REQUESTS:
+            as_it_is = command == "read" and not sys.stdout.isatty()
+            sink = RequestSink(sys.stdout, as_json=as_json, as_it_is=as_it_is)
+            return [_console(settings, shows_results=False), sink]
         case _, "json":
             return [JsonSink(sys.stdout, session=header.session)]
         case _, "stream-json":
@@ -46,7 +52,7 @@ def _screen(settings: Settings, _target: str, header: Header, _tell: Tell) -> li
             return [_console(settings)]
 
 
-def _console(settings: Settings) -> Sink:
+def _console(settings: Settings, *, shows_results: bool = True) -> Sink:
     is_terminal = sys.stdout.isatty() and sys.stderr.isatty()
     return ConsoleSink(
         sys.stdout,
@@ -55,7 +61,8 @@ def _console(settings: Settings) -> Sink:
         is_terminal=is_terminal,
         verbose=settings.verbose,
         # A script that calls a tool wants the result, and words only where something is wrong.
-        quiet=settings.quiet or (settings.command in ("tools", "call") and not settings.verbose),
+        quiet=settings.quiet or (settings.command in _ONE_THING and not settings.verbose),
+        shows_results=shows_results,
     )
 
 

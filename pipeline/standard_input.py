@@ -11,8 +11,11 @@ from contextlib import AsyncExitStack
 
 from config.mcp_entry import McpEntry
 from config.streams import write
-from pipeline.core.events import PromptRejected, PromptSubmitted
+from pipeline.core import slash
+from pipeline.core.events import PromptRejected, PromptSubmitted, QuestionAsked
+from pipeline.core.plan import Plan
 from pipeline.shell.prompts import PipeReader, PromptReader, stdin_fd
+from sinks.terminal_text import one_line
 
 _CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
 
@@ -55,15 +58,32 @@ async def read_context() -> PromptSubmitted | None:
     return context if isinstance(context, PromptSubmitted) else None
 
 
-def read_prompts(stack: AsyncExitStack, words: Callable[[], Sequence[str]] | None) -> PromptReader:
-    """The prompts of a chat; `words` complete what a person types, None: it is a line each.
+def may_ask() -> bool:
+    """Is there one terminal for all three streams, at which a person can answer questions?"""
+    return is_person_there() and sys.stdout.isatty()
 
-    A terminal is put back as it was when the stack ends.
+
+def read_prompts(
+    plan: Plan,
+    stack: AsyncExitStack,
+    words: Callable[[], Sequence[str]],
+    asked: Callable[[str], QuestionAsked | None],
+) -> PromptReader | None:
+    """Where prompts and answers come from; None: the run needs neither.
+
+    A person's prompts are completed with `words`, and questions are what `asked` says. The terminal
+    is put back as it was when the stack ends.
     """
-    if words is None:
-        return PipeReader(stdin_fd())
+    if not plan.interactive and "ask" not in (plan.elicitation, plan.sampling):
+        return PipeReader(stdin_fd()) if plan.goal == "chat" else None
     from pipeline.shell.terminal import TerminalReader  # noqa: PLC0415  only a person pays for it
 
-    reader = TerminalReader(words=words)
+    commands = [f"/{name}" for name in (*slash.COMMANDS, "help", "exit")]
+    reader = TerminalReader(
+        words=lambda: [*commands, *words()],
+        asked=asked,
+        harmless=one_line,
+        help=f"{slash.help_text()}\n  Esc Enter starts a new line; /exit or Ctrl-D leaves",
+    )
     stack.enter_context(reader.patch())
     return reader

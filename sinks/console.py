@@ -9,10 +9,11 @@ from typing import TextIO
 
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
-from pipeline.core.events import AnswerCompleted, AnswerDelta, RequestEnded
+from pipeline.core.events import AnswerCompleted, AnswerDelta, RequestEnded, SessionReady
 from sinks.notices import TOLD, Notice, Notices
 from sinks.offers import format_result
 from sinks.screen import Screen
+from sinks.terminal_text import one_line
 from sinks.writer import OffLoopWriter, Stream
 
 _WANTED = (AnswerDelta, *TOLD)
@@ -25,6 +26,7 @@ class ConsoleSink:
     `is_terminal`: both streams show on the same terminal. `colour`: notices are coloured; whether
     that is wanted (NO_COLOR, TERM) is for the caller to find out. `verbose` adds usage, results,
     and all log messages of servers; `quiet` leaves only answers and trouble, and wins.
+    `shows_results` False: the results of a person's requests are somebody else's to show.
 
     What is written goes past Python's buffers, so nobody else may print to these streams; see
     `sinks.writer`. `emit` raises `SinkError` when a stream takes no more, as when its reader left.
@@ -41,9 +43,12 @@ class ConsoleSink:
         is_terminal: bool,
         verbose: bool = False,
         quiet: bool = False,
+        shows_results: bool = True,
     ) -> None:
         self._err = err
         self._quiet = quiet
+        self._shows_results = shows_results
+        self._servers: set[str] = set()
         self._notices = Notices(verbose=verbose)
         self._screen = Screen(
             Stream(out, "standard output"),
@@ -83,14 +88,22 @@ class ConsoleSink:
                     self._screen.answer(text)
                 self._has_streamed = False
                 self._screen.end_answer()
-            case RequestEnded(result=result) if result is not None:
-                self._screen.answer(format_result(item))
-                self._screen.end_answer()
+            case SessionReady(server=server):
+                self._servers.add(server)
+            case RequestEnded(result=result) if result is not None and self._shows_results:
+                self._result(item)
             case _:
                 pass
         for notice in self._notices.read(item):
             if notice.is_trouble or not self._quiet:
                 self._tell(notice)
+
+    def _result(self, ended: RequestEnded) -> None:
+        """What a person asked a server for; its name stands above where there are several."""
+        text = format_result(ended)
+        heading = f"{one_line(ended.server)}:\n" if text and len(self._servers) > 1 else ""
+        self._screen.answer(f"{heading}{text}")
+        self._screen.end_answer()
 
     def _tell(self, notice: Notice) -> None:
         if notice.sign == "·":

@@ -11,6 +11,7 @@ from pipeline.core.events import (
     AnswerCompleted,
     Json,
     Problem,
+    RequestEnded,
     RunEnded,
     Stop,
     ToolEnded,
@@ -18,7 +19,7 @@ from pipeline.core.events import (
 )
 from sinks.writer import OffLoopWriter, Piece, Stream
 
-_SUMMED = (AnswerCompleted, Problem, RunEnded, ToolEnded, Usage)
+_SUMMED = (AnswerCompleted, Problem, RequestEnded, RunEnded, ToolEnded, Usage)
 
 
 class StreamJsonSink:
@@ -52,12 +53,13 @@ class StreamJsonSink:
 class JsonSink:
     """`--output-format json`: one object when the run has ended.
 
-    {"result": text, "stop": why, "turns": n, "usage": {…}, "tools": […], "problems": […],
-    "session": id, "exit_code": n, "reason": text}
+    {"result": text, "stop": why, "turns": n, "usage": {…}, "tools": […], "requests": […],
+    "problems": […], "session": id, "exit_code": n, "reason": text}
 
     `result` holds the answers, a blank line between them; `stop` is the last answer's, null without
     one; `usage` sums the tokens, and its `cost_usd` is null where no price is known; `session` is
-    there if given, `reason` if the run failed. A run that was cut off has `exit_code` null.
+    there if given, `requests` if there were any, `reason` if the run failed. A run that was cut off
+    has `exit_code` null.
     """
 
     name = "json"
@@ -71,6 +73,7 @@ class JsonSink:
         self._turns = 0
         self._usage: list[Usage] = []
         self._tools: list[Json] = []
+        self._requests: list[Json] = []
         self._problems: list[Json] = []
         self._is_written = False
 
@@ -93,6 +96,8 @@ class JsonSink:
                     self._usage.append(usage)
                 case ToolEnded() as ended:
                     self._tools.append(_tool(ended))
+                case RequestEnded() as ended:
+                    self._requests.append(_request(ended))
                 case Problem(where=where, detail=detail, hint=hint):
                     self._problems.append(_filled(where=where, detail=detail, hint=hint))
                 case RunEnded() as ended:
@@ -117,6 +122,7 @@ class JsonSink:
             "turns": self._turns,
             "usage": _total(self._usage),
             "tools": self._tools,
+            **_filled(requests=self._requests),
             "problems": self._problems,
             **_filled(session=self._session),
             "exit_code": None if ended is None else ended.code,
@@ -135,6 +141,16 @@ def _tool(ended: ToolEnded) -> Json:
         "outcome": ended.outcome,
         "is_error": ended.is_error,
         **_filled(reason=ended.reason),
+    }
+
+
+def _request(ended: RequestEnded) -> Json:
+    return {
+        "method": ended.method,
+        "server": ended.server,
+        "outcome": ended.outcome,
+        **({} if ended.result is None else {"result": ended.result}),
+        **_filled(error=ended.error, reason=ended.reason),
     }
 
 

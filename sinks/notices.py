@@ -1,16 +1,13 @@
 """What a person is told about an event besides the answer, in words.
 
 The first character says the direction: `>` out, `<` in, `=` state, `·` progress, `!` trouble,
-`?` an unknown outcome. The words still hold foreign text as it came, only shortened: whoever
-displays them makes it harmless.
+`?` an unknown outcome.
 """
 
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
-
-import msgspec
+from typing import Any
 
 from pipeline.core.commands import Item
 from pipeline.core.content import to_text
@@ -23,6 +20,7 @@ from pipeline.core.events import (
     QuestionAsked,
     QuestionClosed,
     RequestEnded,
+    RequestStarted,
     ResourceUpdated,
     RunEnded,
     ServerLogged,
@@ -40,9 +38,10 @@ from pipeline.core.events import (
     Usage,
 )
 from pipeline.core.run import NO_CONNECTION, UNAUTHORIZED
+from sinks import asked_words
+from sinks.notice import MAX_VALUE, Notice, short_name, short_names, short_reason
 from sinks.terminal_text import clip
 
-Sign: TypeAlias = Literal[">", "<", "=", "·", "!", "?"]
 TOLD = (
     AnswerCompleted,
     CallRejected,
@@ -51,6 +50,7 @@ TOLD = (
     QuestionAsked,
     QuestionClosed,
     RequestEnded,
+    RequestStarted,
     ResourceUpdated,
     RunEnded,
     ServerLogged,
@@ -66,9 +66,6 @@ TOLD = (
     ToolStarted,
     Usage,
 )
-MAX_VALUE = 200
-MAX_REASON = 500
-_MAX_NAMES = 8
 _QUIET_LEVELS = ("debug", "info", "notice")
 _PLAIN_VALUE = re.compile(r"""[^\s"'{}\[\]]+""")
 _STOPPED: dict[Stop, str] = {
@@ -81,20 +78,6 @@ _STOPPED: dict[Stop, str] = {
 }
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """One line for a person; `hint`, if there is one, goes on a line of its own below it."""
-
-    sign: Sign
-    text: str
-    hint: str = ""
-    is_failure: bool = False
-
-    @property
-    def is_trouble(self) -> bool:
-        """Does it say that something went wrong?"""
-        return self.is_failure or self.sign in "!?"
-
-
 class Notices:
     """Items to notices, one at a time. Remembers what was said, so that nothing is said twice."""
 
@@ -105,6 +88,7 @@ class Notices:
         self._connected: set[str] = set()
         self._told_lost: set[str] = set()
         self._calls: dict[str, str] = {}
+        self._requests: dict[str, RequestStarted] = {}
         self._has_told_trouble = False
 
     def read(self, item: Item) -> Sequence[Notice]:
@@ -132,22 +116,25 @@ class Notices:
                 return self._session_closed(item)
             case ToolStarted(call=call, tool=tool, arguments=arguments):
                 self._calls[call] = tool
-                return (Notice(">", f"{_name(tool)} {_arguments(arguments)}".rstrip()),)
+                return (Notice(">", f"{short_name(tool)} {_arguments(arguments)}".rstrip()),)
             case ToolRepeated(tool=tool, reason=reason):
-                return (Notice(">", f"{_name(tool)} again: {_reason(reason)}"),)
+                return (Notice(">", f"{short_name(tool)} again: {short_reason(reason)}"),)
             case ToolProgress(call=call):
                 return (Notice("·", _progress(self._calls.get(call, call), item)),)
             case ToolEnded(call=call):
                 self._calls.pop(call, None)
                 return (_tool_ended(item, verbose=self._verbose),)
             case QuestionAsked() | QuestionClosed():
-                return _question(item)
-            case RequestEnded():
-                return _request_ended(item)
+                return (asked_words.question(item),)
+            case RequestStarted(request=request):
+                self._requests[request] = item
+                return ()
+            case RequestEnded(request=request):
+                return asked_words.request(self._requests.pop(request, None), item)
             case ResourceUpdated(server=server, uri=uri):
-                return (Notice("=", f"{_name(server)}: {_reason(uri)} has changed"),)
+                return (Notice("=", f"{short_name(server)}: {short_reason(uri)} has changed"),)
             case OffersChanged(server=server, what=what):
-                text = f"{_name(server)}: its {what} have changed"
+                text = f"{short_name(server)}: its {what} have changed"
                 return (Notice("=", text),) if self._verbose else ()
             case AnswerCompleted(stop=stop, turns=turns):
                 return _stopped(stop, turns)
@@ -173,15 +160,15 @@ class Notices:
             return (Notice("=", f"{_who(ready)} ready, {_tools(item)}"),)
         notices = [] if ready is None else [Notice("=", f"{_who(ready)} ready again")]
         changes = (("+", item.added), ("-", item.removed), ("~", item.changed))
-        told = [f"{mark} {_names(names)}" for mark, names in changes if names]
+        told = [f"{mark} {short_names(names)}" for mark, names in changes if names]
         if told:
-            notices.append(Notice("=", f"{_name(item.server)}: tools {' '.join(told)}"))
+            notices.append(Notice("=", f"{short_name(item.server)}: tools {' '.join(told)}"))
         return notices
 
     def _settled(self, item: ServersSettled) -> Sequence[Notice]:
         if not item.starting:
             return ()
-        return (Notice("=", f"still starting: {_names(item.starting)}"),)
+        return (Notice("=", f"still starting: {short_names(item.starting)}"),)
 
     # One loss is two events where there was a session: `StreamLost`, then `SessionClosed`.
 
@@ -201,43 +188,30 @@ class Notices:
         is_news = item.code in (UNAUTHORIZED, NO_CONNECTION) or not self._has_told_trouble
         if item.code == 0 or not item.reason or not is_news:
             return ()
-        return (Notice("!", _reason(item.reason)),)
-
-
-def _name(text: str) -> str:
-    return clip(text, 80)
-
-
-def _reason(text: str) -> str:
-    return clip(text, MAX_REASON)
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = [_name(name) for name in names[:_MAX_NAMES]]
-    return ", ".join(shown + ["…"] * (len(names) > _MAX_NAMES))
+        return (Notice("!", short_reason(item.reason)),)
 
 
 def _tools(item: ToolsChanged) -> str:
     if not item.tools:
         return "no tools"
     count = "1 tool" if len(item.tools) == 1 else f"{len(item.tools)} tools"
-    return f"{count}: {_names([tool.name for tool in item.tools])}"
+    return f"{count}: {short_names([tool.name for tool in item.tools])}"
 
 
 def _who(item: SessionReady) -> str:
-    of = " ".join(_name(word) for word in (item.server_name, item.server_version) if word)
-    return f"{_name(item.server)}: {of}".rstrip()
+    of = " ".join(short_name(word) for word in (item.server_name, item.server_version) if word)
+    return f"{short_name(item.server)}: {of}".rstrip()
 
 
 def _lost(server: str, what: str, reason: str, retry_in: float | None, attempt: int) -> Notice:
     next_ = "not trying again" if retry_in is None else f"trying again in {retry_in:.1f} s"
     if retry_in is not None and attempt:
         next_ += f" (attempt {attempt})"
-    return Notice("!", f"{_name(server)}: {what}: {_reason(reason)}; {next_}")
+    return Notice("!", f"{short_name(server)}: {what}: {short_reason(reason)}; {next_}")
 
 
 def _problem(where: str, detail: str, hint: str) -> Notice:
-    return Notice("!", f"{_name(where)}: {_reason(detail)}", _reason(hint))
+    return Notice("!", f"{short_name(where)}: {short_reason(detail)}", short_reason(hint))
 
 
 def _arguments(arguments: Json) -> str:
@@ -253,11 +227,11 @@ def _value(value: Any) -> str:
 
 def _progress(tool: str, item: ToolProgress) -> str:
     of = "" if item.total is None else f"/{item.total:.12g}"
-    return f"{_name(tool)} {item.progress:.12g}{of} {clip(item.message, MAX_VALUE)}".rstrip()
+    return f"{short_name(tool)} {item.progress:.12g}{of} {clip(item.message, MAX_VALUE)}".rstrip()
 
 
 def _tool_ended(item: ToolEnded, *, verbose: bool) -> Notice:
-    tool, reason = _name(item.tool), _reason(item.reason)
+    tool, reason = short_name(item.tool), short_reason(item.reason)
     match item.outcome:
         case "unknown":
             return Notice("?", f"{tool} outcome unknown: {reason}")
@@ -269,32 +243,6 @@ def _tool_ended(item: ToolEnded, *, verbose: bool) -> Notice:
         text = f"{tool} failed: {reason or words or 'it gave no reason'}"
         return Notice("<", text, is_failure=True)
     return Notice("<", f"{tool} ok: {words}" if verbose and words else f"{tool} ok")
-
-
-def _question(item: QuestionAsked | QuestionClosed) -> Sequence[Notice]:
-    who = _name(item.server)
-    match item:
-        case QuestionAsked(form="url", message=message, url=url):
-            # Never shortened: whoever goes there must see where.
-            return (Notice("=", f"{who} wants you to visit {url}", _reason(message)),)
-        case QuestionAsked(form="sample", message=message):
-            return (Notice("=", f"{who} asks your model: {_reason(message)}"),)
-        case QuestionAsked(message=message):
-            return (Notice("=", f"{who} asks: {_reason(message)}"),)
-        case QuestionClosed(action=action, reason=reason):
-            words = {"accept": "answered", "decline": "declined", "cancel": "cancelled"}
-            end = f"{who}: question {words.get(action, action)}"
-            return (Notice("=", f"{end}: {_reason(reason)}" if reason else end),)
-
-
-def _request_ended(item: RequestEnded) -> Sequence[Notice]:
-    what = f"{_name(item.method)} at {_name(item.server)}"
-    if item.result is not None:
-        return ()
-    if item.outcome == "answered":
-        return (Notice("!", f"{what}: {_reason(item.error)}", is_failure=True),)
-    sign: Sign = "?" if item.outcome == "unknown" else "!"
-    return (Notice(sign, f"{what}: {item.outcome.replace('_', ' ')}: {_reason(item.reason)}"),)
 
 
 def _stopped(stop: Stop, turns: int) -> Sequence[Notice]:
@@ -311,12 +259,12 @@ def _usage(item: Usage) -> str:
     words += [f"{used.cache_write} to cache"] if used.cache_write else []
     words += [f"${item.cost_usd:.4f}"] if item.cost_usd is not None else []
     words += [f"${item.total_usd:.4f} so far"] if item.total_usd is not None else []
-    return f"{_name(item.model)}: {', '.join(words)}"
+    return f"{short_name(item.model)}: {', '.join(words)}"
 
 
 def _logged(item: ServerLogged, *, verbose: bool) -> Sequence[Notice]:
     is_mild = item.level in _QUIET_LEVELS
     if is_mild and not verbose:
         return ()
-    text = f"{_name(item.server)}: {_name(item.level)}: {_reason(item.text)}"
+    text = f"{short_name(item.server)}: {short_name(item.level)}: {short_reason(item.text)}"
     return (Notice("=" if is_mild else "!", text),)

@@ -11,6 +11,7 @@ from pipeline.core.shapes import is_list, is_object
 from sinks.terminal_text import clip, harmless, one_line
 
 _MAX_LINE = 300
+_TEMPLATES = "resourceTemplates"
 
 
 def format_result(ended: RequestEnded) -> str:
@@ -20,7 +21,7 @@ def format_result(ended: RequestEnded) -> str:
         case "resources/list":
             return _list(result, "resources", _resource)
         case "resources/templates/list":
-            return _list(result, "resourceTemplates", _resource)
+            return _list(result, _TEMPLATES, _resource)
         case "prompts/list":
             return _list(result, "prompts", _prompt)
         case "skills/list":
@@ -39,7 +40,7 @@ def format_result(ended: RequestEnded) -> str:
 
 def _list(result: Json, key: str, lines: Callable[[Json], Sequence[str]]) -> str:
     items = _objects(result, key)
-    words = {"resourceTemplates": "resource templates"}.get(key, key)
+    words = "resource templates" if key == _TEMPLATES else key
     found = [line for item in items for line in lines(item)]
     return "\n".join(found) if found else f"no {words}"
 

@@ -133,7 +133,6 @@ class RecordingFile:
             os.ftruncate(self._fd, size)
         except OSError as exc:
             return f"and half a line could not be cut off: {exc.strerror}"
-        self.size = size
         return "and the file ends with a whole line"
 
     def _keep_tail(self, start: int) -> Path:

@@ -8,7 +8,7 @@ import msgspec
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.content import to_text
-from pipeline.core.events import Json, RequestEnded, RunEnded, Tool, ToolEnded, ToolsChanged
+from pipeline.core.events import Json, RunEnded, Tool, ToolEnded, ToolsChanged
 from sinks.terminal_text import harmless
 from sinks.tool_list import format_tools
 from sinks.writer import OffLoopWriter, Piece, Stream
@@ -51,39 +51,6 @@ class ToolsSink:
         if self._as_json:
             return msgspec.json.encode([_described(tool) for tool in tools]) + b"\n"
         return format_tools(tools) + "\n"
-
-
-class RequestSink:
-    """Prints what servers answered to requests: a JSON object a line, with the `server`."""
-
-    name = "requests"
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = Stream(out, "standard output")
-        self._writer = OffLoopWriter()
-
-    def wants(self, item: Item) -> bool:
-        """Answers to requests."""
-        return isinstance(item, RequestEnded)
-
-    async def open(self) -> None:
-        """Nothing to acquire: the stream is the caller's."""
-
-    async def emit(self, entries: Sequence[Entry]) -> None:
-        """Print each answer."""
-        for entry in entries:
-            match entry.item:
-                case RequestEnded(result=result, server=server, method=method) if (
-                    result is not None
-                ):
-                    found = {"server": server, "method": method, "result": result}
-                    line = msgspec.json.encode(found) + b"\n"
-                    await self._writer.write([Piece(self._out, line)])
-                case _:
-                    pass
-
-    async def close(self) -> None:
-        """The stream stays open."""
 
 
 class CallSink:

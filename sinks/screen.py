@@ -5,7 +5,7 @@ in the middle of an answer starts on a fresh line, and that line break goes to s
 a program reads from standard output is the same with and without a terminal.
 """
 
-from sinks.notices import Notice, Sign
+from sinks.notice import Notice, Sign
 from sinks.terminal_text import cells, fit, harmless, one_line
 from sinks.writer import Piece, Stream
 

@@ -1,7 +1,8 @@
 """Events to an HTTP receiver, in order, in the form of Standard Webhooks.
 
 Sent are what other systems act upon, never letters as they stream: `session_ready`,
-`session_closed`, `tool_ended`, `answer_completed`, `problem`, `run_ended`.
+`session_closed`, `tool_ended`, `request_ended`, `question_asked`, `answer_completed`, `problem`,
+`run_ended`.
 
 A message is tried up to `attempts` times, with full jitter between; then it is given up, and the
 next one gets its turn. A message that was answered with 2xx is not sent again. One whose answer was
@@ -26,6 +27,8 @@ from pipeline.core.commands import Item
 from pipeline.core.events import (
     AnswerCompleted,
     Problem,
+    QuestionAsked,
+    RequestEnded,
     RunEnded,
     SessionClosed,
     SessionReady,
@@ -36,7 +39,16 @@ from sinks.base import SinkError
 from sinks.standard_webhooks import Message, headers, read_secret, require_session, to_message
 from sinks.webhook_post import Answer, post, shown
 
-DELIVERED = (AnswerCompleted, Problem, RunEnded, SessionClosed, SessionReady, ToolEnded)
+DELIVERED = (
+    AnswerCompleted,
+    Problem,
+    QuestionAsked,
+    RequestEnded,
+    RunEnded,
+    SessionClosed,
+    SessionReady,
+    ToolEnded,
+)
 MAX_WAITING = 1000
 _NO_TIME = "there was no time left"
 

@@ -13,7 +13,7 @@ from config.values import FaultWish
 from operators.check_against import DivergedError, check_against
 from operators.route import Parcel
 from pipeline.bending.bends import Bend, Happened, choose
-from pipeline.bending.script import read_script
+from pipeline.bending.reader import read_script
 from pipeline.bending.standing import standing_after
 from pipeline.bending.world import World
 from pipeline.core.codec import FORMAT, Entry, Header

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pipeline.bending.bend import Bent
 from pipeline.bending.bends import Bend
 from pipeline.core.codec import Entry, to_json
-from pipeline.core.difference import describe
 from pipeline.core.divergence import Recorded, compare
 from pipeline.core.events import Input, RunEnded, ToolEnded
 from pipeline.core.instants import NotATimeError, microseconds
@@ -60,12 +59,13 @@ def _difference(run: RecordedRun, bent: Bent) -> Iterator[str]:
     if found is None:
         yield "differs: in nothing that counts"
         return
-    before = "" if found.one is None else f", event {found.one.seq}"
-    after = "" if found.other is None else f", event {found.other.seq} of the bent run"
-    yield f"differs: first in {found.lane}{before}{after}"
-    old = None if found.one is None else found.one.item
-    new = None if found.other is None else found.other.item
-    for line in describe(old, new, ("recorded", "bent")).split("\n"):
+    sides = [
+        f"event {entry.seq} of {name}"
+        for entry, name in ((found.one, "the recording (A)"), (found.other, "the bent run (B)"))
+        if entry is not None
+    ]
+    yield f"differs: first in {found.lane}, {', '.join(sides)}"
+    for line in found.text.split("\n"):
         yield f"  {clip(line, _LONGEST)}"
 
 

@@ -32,6 +32,8 @@ from pipeline.core.events import (
     ModelSpoke,
     ModelThought,
     PromptSubmitted,
+    QuestionAnswered,
+    RequestSubmitted,
     RunResumed,
 )
 from pipeline.core.json_leaves import TOP, Leaf, leaves
@@ -185,8 +187,10 @@ def _source(item: Input) -> str:
     match item:
         case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
             return "the model"
-        case PromptSubmitted() | CallSubmitted():
+        case PromptSubmitted() | CallSubmitted() | RequestSubmitted():
             return "a prompt"
+        case QuestionAnswered():
+            return "an answer to a question"
         case _:
             server = getattr(item, "server", "")
             return f"the server {server!r}" if server else "the program itself"

@@ -25,6 +25,12 @@ from pipeline.core.events import (
     PromptCancelled,
     PromptRejected,
     PromptSubmitted,
+    QuestionAnswered,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
+    RequestSubmitted,
     RunEnded,
     RunResumed,
     ServerLogged,
@@ -41,6 +47,7 @@ from pipeline.core.events import (
     ToolStarted,
 )
 from pipeline.core.plan import ServerPlan
+from pipeline.core.request_table import PREFIX as REQUEST
 from pipeline.core.session.state import is_accepted
 from pipeline.core.shapes import is_list, is_object
 
@@ -137,6 +144,14 @@ class Reader:
         match item:
             case PromptSubmitted() | PromptCancelled() | PromptRejected() | CallSubmitted():
                 return "prompts", item
+            case RequestSubmitted():
+                return "prompts", item
+            case RequestStarted(request=request) | RequestEnded(request=request):
+                return f"request {request}", item
+            case QuestionAsked(question=question) | QuestionClosed(question=question):
+                return f"question {question}", item
+            case QuestionAnswered(question=question):
+                return f"question {question}", item
             case ModelFailed() | AnswerCompleted() | CallRejected():
                 return "conversation", item
             case CallModel(tools=tools):
@@ -199,9 +214,11 @@ class Reader:
 
 
 def _wire_lane(server: str, id_: Any) -> str:
-    if isinstance(id_, str) and id_.startswith((PREFIX, _CANCEL)):
-        return f"call {id_.partition(':')[2].partition('~')[0]}"
-    return f"server {server}"
+    if not isinstance(id_, str) or not id_.startswith((PREFIX, REQUEST, _CANCEL)):
+        return f"server {server}"
+    kind, _, name = id_.partition("~")[0].partition(":")
+    is_request = f"{kind}:" == REQUEST or (f"{kind}:" == _CANCEL and name.startswith("r"))
+    return f"request {name}" if is_request else f"call {name}"
 
 
 def _decoded(text: str) -> Any:

@@ -6,30 +6,46 @@ which server is meant, where several could be.
 
 import shlex
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pipeline.core.events import Json, RequestSubmitted
 from pipeline.core.jsonrpc import shorten
 
-USAGE = {
-    "resources": "",
-    "templates": "",
-    "read": "URI",
-    "subscribe": "URI",
-    "unsubscribe": "URI",
-    "skills": "",
-    "prompts": "",
-    "prompt": "NAME [key=value …]",
-    "complete": "NAME|TEMPLATE key=START [key=value …]",
-}
-"""Each command, and the words behind it."""
 
-_LONGEST = 80
+class Command(NamedTuple):
+    """The words behind a command, and what it does."""
+
+    words: str
+    text: str
+
+
+COMMANDS = {
+    "resources": Command("", "what there is to read"),
+    "templates": Command("", "addresses with gaps to fill in"),
+    "read": Command("URI", "read a resource"),
+    "subscribe": Command("URI", "be told when a resource changes"),
+    "unsubscribe": Command("URI", "be told no more"),
+    "skills": Command("", "what servers know how to do"),
+    "prompts": Command("", "prompts that servers have ready"),
+    "prompt": Command("NAME [key=value …]", "put one of them to the model"),
+    "complete": Command("NAME|TEMPLATE key=START [key=value …]", "what an argument may go on with"),
+}
+"""What may be typed, without the slash."""
+
+_LONGEST, _COLUMN = 80, 44
 _LISTS = {
     "resources": "resources/list",
     "templates": "resources/templates/list",
     "prompts": "prompts/list",
     "skills": "skills/list",
 }
+
+
+def help_text() -> str:
+    """All of them, a line each, for a person who types them."""
+    typed = [(f"/{name} {each.words}".rstrip(), each.text) for name, each in COMMANDS.items()]
+    lines = [f"  {words:<{_COLUMN}} {text}" for words, text in typed]
+    return "\n".join((*lines, "  where several servers could be meant: /read @SERVER URI"))
 
 
 class SlashError(ValueError):
@@ -44,7 +60,7 @@ def parse(text: str) -> RequestSubmitted | None:
     """
     word, rest = [*text.split(maxsplit=1), "", ""][:2]
     command = word[1:] if word.startswith("/") else ""
-    if command not in USAGE:
+    if command not in COMMANDS:
         return None
     try:
         words = shlex.split(rest)
@@ -81,7 +97,8 @@ def _meaning(command: str, words: Sequence[str]) -> tuple[str, Json]:
             return "completion/complete", _completion(name, _pairs(command, [pair, *others]))
         case _:
             found = shorten(" ".join([command, *words]), _LONGEST)
-            raise SlashError(f"found {found!r}, expected {command} {USAGE[command]}".rstrip())
+            expected = f"{command} {COMMANDS[command].words}".rstrip()
+            raise SlashError(f"found {found!r}, expected {expected}")
 
 
 def _completion(name: str, pairs: Sequence[tuple[str, str]]) -> Json:

@@ -17,10 +17,17 @@ from pipeline.core.events import (
     CallSubmitted,
     ModelFailed,
     ModelFinished,
+    OffersChanged,
     Problem,
     PromptCancelled,
     PromptRejected,
     PromptSubmitted,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
+    RequestSubmitted,
+    ResourceUpdated,
     RunEnded,
     RunResumed,
     ServerLogged,
@@ -39,11 +46,18 @@ from pipeline.core.events import (
     Usage,
 )
 
+Wish: TypeAlias = PromptSubmitted | CallSubmitted | RequestSubmitted
 NoteItem: TypeAlias = (
     CallRejected
+    | OffersChanged
     | Problem
     | PromptCancelled
     | PromptRejected
+    | QuestionAsked
+    | QuestionClosed
+    | RequestEnded
+    | RequestStarted
+    | ResourceUpdated
     | RunResumed
     | ServerLogged
     | ServersSettled
@@ -116,12 +130,12 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """A wish of a person and all that came of it, in order.
 
     `began` None: it was never taken up. `ended` None: the recording stops before its end. `answer`
-    None: there was none, as for a person's own tool call.
+    None: there was none, as for a person's own tool call or request.
     """
 
     number: int
     asked: float
-    wish: PromptSubmitted | CallSubmitted | None
+    wish: Wish | None
     began: float | None = None
     ended: float | None = None
     answer: AnswerCompleted | None = None

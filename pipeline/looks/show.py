@@ -5,7 +5,7 @@ from pipeline.looks import words
 from pipeline.looks.columns import Sheet
 from pipeline.looks.reading import story_of
 from pipeline.shell.recordings import RecordedRun
-from sinks.notices import Notice, Sign
+from sinks.notice import Notice, Sign
 from sinks.terminal_text import clip, one_line
 
 MAX_PROMPT, MAX_SAID, MAX_RESULT = 1000, 4000, 400

@@ -4,7 +4,11 @@ import msgspec
 
 from pipeline.core.events import (
     CallSubmitted,
+    Json,
     PromptCancelled,
+    RequestEnded,
+    RequestStarted,
+    RequestSubmitted,
     RunResumed,
     Tokens,
     Tool,
@@ -85,8 +89,15 @@ def wish(turn: Turn) -> str:
             return "(what was asked is not in this recording)"
         case CallSubmitted(tool=tool, arguments=arguments):
             return f"call {tool} {arguments}".rstrip()
+        case RequestSubmitted(method=method, params=params):
+            return f"{method} {_named(params)}".rstrip()
         case prompt:
             return prompt.text
+
+
+def _named(params: Json) -> str:
+    """What a request is about."""
+    return str(params.get("uri") or params.get("name") or "")
 
 
 def never(turn: Turn) -> str:
@@ -185,6 +196,12 @@ class Teller:
                 return []
             case RunResumed():
                 return [Notice("=", "the recording went on here, in another process")]
+            case RequestStarted(server=server, method=method, params=params):
+                self._notices.read(note.item)
+                return [Notice(">", f"{method} {_named(params)}".rstrip() + f" at {server}")]
+            case RequestEnded(server=server, method=method, result=result) if result is not None:
+                done = Notice("<", f"{method} at {server} ok")
+                return [done, *self._notices.read(note.item)]
             case PromptCancelled(signal=signal):
                 return [Notice("!", "stopped by Ctrl-C" if signal == "SIGINT" else signal)]
             case item:

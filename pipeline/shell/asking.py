@@ -1,108 +1,173 @@
 """Questions of servers to a person at a terminal: forms, addresses to visit, the model's use.
 
-What is asked is shown by the console before; here come the answers. All texts are a server's, and
-are made harmless first. MCP: client/elicitation and client/sampling, "User Interaction Model".
+Which server asks, and what for, was shown before; here come the answers. All texts are a server's,
+and are made harmless first. MCP: client/elicitation and client/sampling, "User Interaction Model".
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pipeline.core.events import Json, QuestionAnswered, QuestionAsked
-from pipeline.core.forms import (
-    BadAnswerError,
-    BadFormError,
-    Field,
-    check,
-    expected,
-    read_answer,
-    read_form,
-)
+from msgspec.structs import replace
 
-Line = Callable[[str], Awaitable[str]]
-"""Asks for one line below a label; `EOFError` and `KeyboardInterrupt` as a terminal has them."""
+from pipeline.core.events import Json, QuestionAnswered, QuestionAsked
+from pipeline.core.forms import BadAnswerError, Field, check, expected, read_answer, read_form
+from pipeline.core.sampling import read_sample
+from pipeline.core.shapes import is_list
 
 _TRIES = 5
-_YES = frozenset({"y", "yes"})
-_LONGEST = 200
+_YES, _EDIT = frozenset({"y", "yes"}), frozenset({"e", "edit"})
+_DECLINE = "/decline"
+_LABEL, _TEXT, _MOST_CHOICES = 80, 2000, 50
+_Action = Literal["accept", "decline", "cancel"]
 
 
-async def answer(asked: QuestionAsked, line: Line, say: Callable[[str], None]) -> QuestionAnswered:
+class Desk:
+    """Where a person is asked.
+
+    `line` asks for one line behind a label, and raises `EOFError` if there is none (Ctrl-C,
+    Ctrl-D). `say` shows a line. `harmless` makes a server's text one that drives no terminal.
+    """
+
+    def __init__(
+        self,
+        line: Callable[[str], Awaitable[str]],
+        say: Callable[[str], None],
+        harmless: Callable[[str], str],
+    ) -> None:
+        self.line = line
+        self.say = say
+        self._harmless = harmless
+
+    def short(self, text: str, limit: int = _LABEL) -> str:
+        """The beginning of a server's text, on one line."""
+        return self._harmless(text if len(text) <= limit else f"{text[:limit]}…")
+
+    def quote(self, text: str) -> None:
+        """Show a server's text so that none of its lines looks like one of ours."""
+        left_out = f"… and {len(text) - _TEXT} characters more" if len(text) > _TEXT else ""
+        for line in [*text[:_TEXT].splitlines(), left_out]:
+            if line:
+                self.say(f"  | {self._harmless(line)}")
+
+
+async def answer(asked: QuestionAsked, desk: Desk) -> QuestionAnswered:
     """Have the person answer one question; Ctrl-C or Ctrl-D cancels it."""
+    content: Json = {}
+    action: _Action
     try:
         match asked.form:
             case "form":
-                return await _form(asked, line, say)
+                action, content = await _form(asked, desk)
             case "url":
-                return await _url(asked, line, say)
+                action = await _url(asked, desk)
             case "sample":
-                return await _yes_or_no(asked, line, "let the model answer it? [y/N] ")
-    except (EOFError, KeyboardInterrupt):
-        return QuestionAnswered(question=asked.question, action="cancel")
+                action = await _sample(asked, desk)
+    except EOFError:
+        action = "cancel"
+    return QuestionAnswered(question=asked.question, action=action, content=content)
 
 
-async def _form(asked: QuestionAsked, line: Line, say: Callable[[str], None]) -> QuestionAnswered:
-    try:
-        fields = read_form(asked.schema)
-    except BadFormError as exc:  # the core does not let one through
-        say(f"! {exc}")
-        return QuestionAnswered(question=asked.question, action="cancel")
-    say("  Enter takes what is in [brackets]; /decline refuses, Ctrl-C cancels")
-    content: Json = {}
-    for field in fields:
-        typed = await _field(field, line, say)
-        if typed is _DECLINED:
-            return QuestionAnswered(question=asked.question, action="decline")
-        if typed is not None:
-            content[field.name] = typed
-    return QuestionAnswered(
-        question=asked.question, action="accept", content=check(fields, content)
-    )
+# --- forms --------------------------------------------------------------------------------------
 
 
-_DECLINED = object()
+async def _form(asked: QuestionAsked, desk: Desk) -> tuple[_Action, Json]:
+    """All fields, then a look at what would be sent; it may be changed as often as one likes."""
+    fields = read_form(asked.schema)
+    desk.say(f"  Enter takes what is in [brackets]; {_DECLINE} refuses, Ctrl-C cancels")
+    while True:
+        content: Json = {}
+        for field in fields:
+            value = await _field(field, desk)
+            if value == _DECLINE:
+                return "decline", {}
+            if value is not None:
+                content[field.name] = value
+        whole = check(fields, content)
+        for field in fields:
+            desk.say(f"  {_name(field, desk)}: {_shown(field, whole.get(field.name), desk)}")
+        typed = (await desk.line("  send it? [Y/n/edit] ")).strip().lower()
+        if typed in _EDIT:
+            fields = tuple(replace(each, default=whole.get(each.name)) for each in fields)
+        else:
+            return ("accept", whole) if typed in ("", *_YES) else ("decline", {})
 
 
-async def _field(field: Field, line: Line, say: Callable[[str], None]) -> Any:
+async def _field(field: Field, desk: Desk) -> Any:
+    """A value of the field, None for nothing, or the word that declines all of it."""
     if field.description:
-        say(f"  {_short(field.description)}")
-    for number, (value, title) in enumerate(field.choices.items(), 1):
-        say(f"    {number}. {_short(title or value)}")
-    proposed = "" if field.default is None else f" [{_short(str(field.default))}]"
-    is_open = "" if field.is_required or proposed else ", may stay empty"
-    label = (
-        f"  {_short(field.title or field.name)} ({_short(expected(field))}{is_open}){proposed}: "
-    )
+        desk.quote(field.description)
+    for number, (value, title) in enumerate([*field.choices.items()][:_MOST_CHOICES], 1):
+        desk.say(f"    {number}. {desk.short(title or value)}")
+    label = f"  {_name(field, desk)} ({_expected(field, desk)})"
+    if field.default is not None:
+        label = f"{label} [{_shown(field, field.default, desk)}]"
     for _ in range(_TRIES):
-        text = await line(label)
-        if text.strip() == "/decline":
-            return _DECLINED
+        text = await desk.line(f"{label}: ")
+        if text.strip() == _DECLINE:
+            return _DECLINE
         try:
             value = read_answer(field, text)
         except BadAnswerError as exc:
-            say(f"! {_short(str(exc))}")
+            desk.say(f"! {desk.short(str(exc), _TEXT)}")
             continue
         if value is not None or field.default is not None or not field.is_required:
             return value
-        say(f"! found nothing, expected {_short(expected(field))}")
+        desk.say(f"! found nothing, expected {desk.short(expected(field), _TEXT)}")
+    desk.say(f"! that was {_TRIES} times; the question is cancelled")
     raise EOFError
 
 
-async def _url(asked: QuestionAsked, line: Line, say: Callable[[str], None]) -> QuestionAnswered:
+def _name(field: Field, desk: Desk) -> str:
+    return desk.short(field.title or field.name)
+
+
+def _expected(field: Field, desk: Desk) -> str:
+    match field.kind:
+        case "choice":
+            words = f"1 to {len(field.choices)}"
+        case "choices":
+            words = f"1 to {len(field.choices)}, several with commas"
+        case _:
+            words = desk.short(expected(field))
+    return words if field.is_required else f"{words}, may stay empty"
+
+
+def _shown(field: Field, value: Any, desk: Desk) -> str:
+    """A value in the words in which it could have been typed."""
+    if value is None:
+        return "(nothing)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    values = value if is_list(value) else [value]
+    words = [field.choices.get(each) or str(each) for each in values]
+    return desk.short(", ".join(words), _TEXT)
+
+
+# --- addresses and the model --------------------------------------------------------------------
+
+
+async def _url(asked: QuestionAsked, desk: Desk) -> _Action:
     """Nothing is opened: the person takes the address to a browser, having seen all of it."""
     host = urlsplit(asked.url).hostname or ""
-    say(f"  the address leads to {_short(host)}")
+    desk.say(f"  it leads to {desk.short(host, _TEXT)}")
     if "xn--" in host or not host.isascii():
-        say("! its name has letters that look like others; make sure that it is the right one")
-    return await _yes_or_no(asked, line, "have you done so? [y/N] ")
+        desk.say("! that name has letters that look like others: make sure it is the right one")
+    return await _yes_or_no("have you been there? [y/N] ", desk)
 
 
-async def _yes_or_no(asked: QuestionAsked, line: Line, label: str) -> QuestionAnswered:
-    text = await line(f"  {label}")
-    is_yes = text.strip().lower() in _YES
-    return QuestionAnswered(question=asked.question, action="accept" if is_yes else "decline")
+async def _sample(asked: QuestionAsked, desk: Desk) -> _Action:
+    """All that the model would get is shown, as far as it is text."""
+    sample = read_sample(asked.detail)
+    if sample.system:
+        desk.say("  system:")
+        desk.quote(sample.system)
+    for message in sample.messages:
+        desk.say(f"  {message['role']}:")
+        desk.quote("\n".join(str(part.get("text", "(an image)")) for part in message["content"]))
+    return await _yes_or_no(f"let the model answer, up to {sample.max_tokens} tokens? [y/N] ", desk)
 
 
-def _short(text: str) -> str:
-    plain = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"
+async def _yes_or_no(label: str, desk: Desk) -> _Action:
+    typed = await desk.line(f"  {label}")
+    return "accept" if typed.strip().lower() in _YES else "decline"

@@ -133,14 +133,19 @@ class ClaudeModel:
         )
 
     def _request(self, command: CallModel) -> dict[str, Any]:
+        most, system = self._options.max_tokens, self._system_prompt
+        if command.max_tokens is not None:
+            most = min(most, command.max_tokens)
+        if command.system is not None:
+            system = command.system
         request: dict[str, Any] = {
             "model": self._options.model,
-            "max_tokens": self._options.max_tokens,
+            "max_tokens": most,
             "messages": list(command.messages),
             "cache_control": {"type": "ephemeral"},  # marks the end of what is there, by itself
         }
-        if self._system_prompt:
-            request["system"] = self._system_prompt
+        if system:
+            request["system"] = system
         if command.tools:
             request["tools"] = [_tool_param(tool) for tool in command.tools]
         return request

@@ -19,7 +19,7 @@ from pipeline.core.arguments import (
     usage_line,
 )
 from pipeline.core.commands import CallModel
-from pipeline.core.events import Json, ModelFinished, ModelSpoke, Tool
+from pipeline.core.events import Json, ModelFailed, ModelFinished, ModelSpoke, Tool
 from pipeline.core.shapes import is_list, is_object
 from pipeline.core.tools import find
 from pipeline.shell.models import Push, Room
@@ -41,7 +41,15 @@ class DirectModel:
         self._issued = 0
 
     async def stream_turn(self, command: CallModel, push: Push, room: Room) -> None:
-        """Answer the last message: a person's text, or else the results of the tools."""
+        """Answer the last message: a person's text, or else the results of the tools.
+
+        What a server asks of the model (that has a `system` of its own) is refused: its words are
+        no commands.
+        """
+        if command.system is not None:
+            reason = f"{MODEL!r} calls the tools that a person names, and answers no server"
+            push(ModelFailed(call=command.call, reason=reason))
+            return
         reply = _reply(command)
         if isinstance(reply, str):
             for at in range(0, len(reply), _PIECE):

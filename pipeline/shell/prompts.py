@@ -54,10 +54,12 @@ def stdin_fd() -> int | None:
         return None
 
 
-def to_prompt(text: str, *, max_chars: int, repaired: bool = False) -> PromptEvent:
+def to_prompt(
+    text: str, *, max_chars: int, repaired: bool = False, is_typed: bool = True
+) -> PromptEvent:
     """A prompt from a text, if it is one: neither empty nor too long, and text throughout.
 
-    A command as `/resources` is the request that it stands for.
+    What was typed may be a command as `/resources`: it is the request that it stands for.
 
     Lone surrogates (how Python keeps bytes that are no UTF-8) become U+FFFD, for a recording could
     not hold them.
@@ -68,7 +70,7 @@ def to_prompt(text: str, *, max_chars: int, repaired: bool = False) -> PromptEve
         return _too_long(len(text), max_chars)
     whole = _SURROGATE.sub("\ufffd", text)
     try:
-        request = slash.parse(whole)
+        request = slash.parse(whole) if is_typed else None
     except slash.SlashError as exc:
         return PromptRejected(reason=str(exc))
     if request is not None:
@@ -133,7 +135,7 @@ class PipeReader:
                 async with asyncio.timeout(patience):
                     is_more = await self._source.fill(self._buffer)
                 if not is_more:
-                    return self._rest()
+                    return self._rest(is_typed=not whole)
                 patience = None
         finally:
             self._is_reading = False
@@ -149,7 +151,7 @@ class PipeReader:
         self._searched = 0
         return self._event(line.removesuffix(b"\r"))
 
-    def _rest(self) -> PromptEvent:
+    def _rest(self, *, is_typed: bool) -> PromptEvent:
         if self._source.failure:
             failure, self._source.failure = self._source.failure, ""
             return PromptRejected(reason=failure)
@@ -158,7 +160,7 @@ class PipeReader:
         line = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
-        return self._event(line.removesuffix(b"\n").removesuffix(b"\r"))
+        return self._event(line.removesuffix(b"\n").removesuffix(b"\r"), is_typed=is_typed)
 
     def _bound(self) -> None:
         """Forget what is too long for sure: a character has at most four bytes."""
@@ -167,7 +169,7 @@ class PipeReader:
             self._buffer.clear()
             self._searched = 0
 
-    def _event(self, line: bytes) -> PromptEvent:
+    def _event(self, line: bytes, *, is_typed: bool = True) -> PromptEvent:
         if self._is_first:
             self._is_first = False
             line = line.removeprefix(_BOM)
@@ -175,10 +177,10 @@ class PipeReader:
             size, self._skipped = self._skipped + _count_chars(line), 0
             return _too_long(size, self._max_chars)
         try:
-            return to_prompt(line.decode("utf-8"), max_chars=self._max_chars)
+            text, repaired = line.decode("utf-8"), False
         except UnicodeDecodeError:
-            text = line.decode("utf-8", "replace")
-            return to_prompt(text, max_chars=self._max_chars, repaired=True)
+            text, repaired = line.decode("utf-8", "replace"), True
+        return to_prompt(text, max_chars=self._max_chars, repaired=repaired, is_typed=is_typed)
 
 
 class _Bytes:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.core.events import InputEnded, PromptCancelled, QuestionAnswered, QuestionAsked
-from pipeline.shell.asking import answer
+from pipeline.shell.asking import Desk, answer
 from pipeline.shell.prompts import MAX_CHARS, PromptEvent, to_prompt
 
 if TYPE_CHECKING:
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 _LEAVE = frozenset({"/exit", "/quit"})
+_HELP = "/help"
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
 
 
 class TerminalReader:
@@ -24,8 +29,10 @@ class TerminalReader:
     nothing typed it is a `PromptCancelled`. The signal SIGINT stays with whoever handles it. The
     history lives as long as the reader. A cancelled `read` keeps what was typed for the next one.
 
+    `help` is what `/help` shows; without it, that is a prompt as any other.
+
     A question of a server comes between: what was being typed waits, and then goes on. `asked`
-    says what a question is.
+    says what a question is, `harmless` makes its text one that drives no terminal.
     """
 
     def __init__(
@@ -33,15 +40,19 @@ class TerminalReader:
         *,
         words: Callable[[], Sequence[str]] = tuple,
         asked: Callable[[str], QuestionAsked | None] = lambda _: None,
+        harmless: Callable[[str], str] = _escaped,
+        help: str = "",  # noqa: A002  as people call it
         ask: str = "you> ",
         max_chars: int = MAX_CHARS,
     ) -> None:
         self._words = words
         self._asked = asked
+        self._desk = Desk(self._plain_line, _say, harmless)
+        self._help = help
         self._ask = ask
         self._editing: asyncio.Task[None] | None = None
+        self._put_aside: asyncio.Task[None] | None = None
         self._terminal = asyncio.Lock()
-        self._questions = 0
         self._max_chars = max_chars
         self._session: PromptSession[str] | None = None
         self._typed = ""
@@ -59,6 +70,9 @@ class TerminalReader:
                 break
             if text.strip() in _LEAVE:
                 break
+            if text.strip() == _HELP and self._help:
+                _say(self._help)
+                continue
             if text.strip():
                 return to_prompt(text, max_chars=self._max_chars)
         self._has_ended = True
@@ -70,22 +84,19 @@ class TerminalReader:
 
     async def ask(self, question: str) -> QuestionAnswered:
         """What the person answers to a server's question; one that is closed is cancelled."""
-        self._questions += 1
         if self._editing is not None:
+            self._put_aside = self._editing
             self._editing.cancel()
-        try:
-            async with self._terminal:
-                asked = self._asked(question)
-                if asked is None:
-                    return QuestionAnswered(question=question, action="cancel")
-                return await answer(asked, self._plain_line, _say)
-        finally:
-            self._questions -= 1
+        async with self._terminal:
+            asked = self._asked(question)
+            if asked is None:
+                return QuestionAnswered(question=question, action="cancel")
+            return await answer(asked, self._desk)
 
     async def _plain_line(self, label: str) -> str:
         from prompt_toolkit import PromptSession  # noqa: PLC0415  (0.15 s, only for a terminal)
 
-        session: PromptSession[str] = PromptSession(label)
+        session: PromptSession[str] = PromptSession(label, interrupt_exception=EOFError)
         return await session.prompt_async(handle_sigint=False, set_exception_handler=False)
 
     async def _line(self) -> str:
@@ -93,8 +104,7 @@ class TerminalReader:
             async with self._terminal:
                 self._editing = asyncio.create_task(self._edit_alone(), name="prompt")
                 await self._edited(self._editing)
-            # A question that came meanwhile has the terminal first.
-            await asyncio.sleep(0)
+            # A question that came meanwhile waits for the terminal, and has it first.
         text, self._sent = self._sent or "", None
         return text
 
@@ -105,12 +115,12 @@ class TerminalReader:
             raise _InterruptedError from exc
 
     async def _edited(self, editing: "asyncio.Task[None]") -> None:
-        """Wait for what is typed; a question may have cut it short, and then that is all."""
+        """Wait for what is typed; a question may have put it aside, and then that is all."""
         try:
             await editing
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._questions or (task is not None and task.cancelling()):
+            if editing is not self._put_aside or (task is not None and task.cancelling()):
                 editing.cancel()
                 await asyncio.gather(editing, return_exceptions=True)
                 raise

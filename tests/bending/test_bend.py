@@ -7,7 +7,9 @@ import pytest
 from config.options import HeartbeatOptions, RetryOptions
 from operators.retry_with_backoff import delay_before
 from pipeline.bending.bend import Bent
+from pipeline.bending.reader import read_script
 from pipeline.core.codec import encode_entry
+from pipeline.core.commands import Reconnect
 from pipeline.core.divergence import Divergence, Recorded, compare
 from pipeline.core.events import (
     AnswerCompleted,
@@ -108,6 +110,30 @@ async def test_what_came_over_a_dropped_connection_comes_no_more(path: Path) -> 
     assert not [frame for frame in only(FrameReceived, done) if "late" in frame.data]
 
 
+async def test_what_was_lost_with_its_connection_cannot_be_bent_any_more(path: Path) -> None:
+    late: Timed = (3.2, told("notifications/message", level="info", data="late"))
+    run = record(path, sse_plan(), *sorted([*chat(), late], key=lambda timed: timed[0]))
+    first, second = seq_with(run, "call:c1"), seq_with(run, "late")
+    done = await bent(run, f"drop@{first}", f"duplicate@{second}")
+    assert [each.seq for each in done.missed] == [second]
+
+
+async def test_what_comes_over_a_connection_that_we_drop_cannot_be_bent_either(path: Path) -> None:
+    two = finished(1, use("u1", "mcp__s__add", a=1), use("u2", "mcp__s__add", a=2))
+    calls: list[Timed] = [
+        (1.0, PromptSubmitted(text="sums?")),
+        (2.0, two),
+        (2.1, posted("call:c1")),
+        (3.0, answered("call:c2", FIVE)),
+        (5.0, PromptSubmitted(text="more")),
+    ]
+    run = record(path, sse_plan(), *sse_start(ADD), *calls)
+    place = seq_with(run, "call:c2")
+    done = await bent(run, f"404@{seq_of(run, PostAnswered, id='call:c1')}", f"duplicate@{place}")
+    assert len(only(Reconnect, done)) == 1
+    assert [each.seq for each in done.missed] == [place]
+
+
 async def test_a_server_that_was_lost_in_the_recording_is_lost_again_after_the_bend(
     path: Path,
 ) -> None:
@@ -122,6 +148,36 @@ async def test_a_server_that_was_lost_in_the_recording_is_lost_again_after_the_b
     assert [each.reason for each in only(StreamLost, done)] == ["reset by peer", "refused"]
     assert after(done, StreamLost) == 4.1
     assert len(only(StreamOpened, done)) == 2
+
+
+async def test_a_connection_that_breaks_early_meets_the_outage_early(path: Path) -> None:
+    """Each attempt takes as long as it took; how long is waited before it is the client's."""
+    outage: list[Timed] = [
+        (4.1, lost(0.5, reason="reset by peer")),
+        (4.7, lost(1.0, reason="refused", attempt=2)),
+        (5.9, opened()),
+    ]
+    run = record(path, sse_plan(), *sorted([*chat(), *outage], key=lambda timed: timed[0]))
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
+    assert [each.reason for each in only(StreamLost, done)][1:] == ["refused"]
+    assert after(done, StreamLost, 2) == pytest.approx(3.0 + 0.25 + 0.1)
+    assert after(done, StreamOpened, 2) == pytest.approx(3.35 + 0.5 + 0.2)
+
+
+async def test_a_connection_that_the_client_gave_up_is_not_given_up_without_its_reason(
+    path: Path,
+) -> None:
+    """In the recording a 404 had the client start over; with a 500 it has no cause to."""
+    gone = "the server does not know the session any more (HTTP 404)"
+    refused: list[Timed] = [(2.1, posted("call:c1", 404)), (2.2, lost(0.5, reason=gone))]
+    kept = [timed for timed in chat() if not 2.0 < timed[0] < 3.5]
+    run = record(path, sse_plan(), *sorted([*kept, *refused], key=lambda timed: timed[0]))
+    assert len(only(Reconnect, run)) == 1
+    done = await bent(run, f"500@{seq_of(run, PostAnswered, id='call:c1')}")
+    assert (only(Reconnect, done), only(StreamLost, done)) == ([], [])
+    script = read_script(run.entries())
+    came = [reply.item for asked in script.asked for reply in asked.replies]
+    assert not [item for item in came if isinstance(item, StreamLost)]
 
 
 async def test_the_last_recorded_connection_comes_again_as_often_as_it_is_needed(
@@ -344,6 +400,13 @@ async def test_a_fault_whose_event_never_comes_is_told(path: Path) -> None:
     done = await bent(run, f"404@{first}", f"drop@{second}")
     assert [each.bend.seq for each in done.happened] == [first]
     assert [each.seq for each in done.missed] == [second]
+
+
+async def test_nothing_comes_after_the_end(path: Path) -> None:
+    late: Timed = (8.0, told("notifications/message", level="info", data="late"))
+    run = record(path, sse_plan(), *chat(), late)
+    done = await bent(run, "delay:0@4")
+    assert done.entries[-1].item == RunEnded(code=0)
 
 
 async def test_nothing_happens_to_a_run_that_had_ended(path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from config.values import FaultWish
 from pipeline.bending.bends import Bend, Bends, choose
-from pipeline.bending.script import read_script
+from pipeline.bending.reader import read_script
 from pipeline.core.events import (
     FrameReceived,
     Input,

@@ -7,19 +7,19 @@ import pytest
 from pipeline.core.commands import CallModel, CancelModel, Post
 from pipeline.core.events import (
     AnswerCompleted,
-    FrameReceived,
     InputEnded,
     ModelFailed,
     ModelFinished,
     ModelSpoke,
     PromptCancelled,
     PromptSubmitted,
+    StreamOpened,
     ToolEnded,
 )
 from pipeline.shell.recordings import last_run
 from tests.support.bending import Timed, after, bent, only, record, seq_of, seq_with
 from tests.support.bent_sessions import FIVE, chat, sse_plan, sse_start
-from tests.support.play import ADD, answered, finished, frame, use
+from tests.support.play import ADD, a_plan, answered, finished, frame, seed_start, use
 
 SEED = Path(__file__).parents[1] / "recordings" / "seed.jsonl"
 
@@ -135,6 +135,9 @@ async def test_a_turn_that_is_cancelled_says_no_more(path: Path) -> None:
     done = await bent(run, f"delay:1@{seq_of(run, PromptCancelled)}")
     assert len(only(CancelModel, done)) == 1
     assert [answer.stop for answer in only(AnswerCompleted, done)][-1] == "end_turn"
+    early = await bent(run, "delay:0@4")
+    assert [answer.stop for answer in only(AnswerCompleted, early)] == ["cancelled", "end_turn"]
+    assert after(early, CancelModel) == 2.0
 
 
 async def test_direct_thinks_for_itself_where_the_recording_has_nothing() -> None:
@@ -145,17 +148,21 @@ async def test_direct_thinks_for_itself_where_the_recording_has_nothing() -> Non
     assert done.guesses == 0
 
 
-async def test_direct_does_not_ask_for_a_tool_that_is_not_there() -> None:
-    """The recorded answer to the prompt was a call; without a server, `direct` says so."""
-    run = last_run(SEED)
-    tools = next(
-        e.seq
-        for e in run.entries()
-        if isinstance(e.item, FrameReceived) and e.item.event == "tools"
+async def test_direct_does_not_ask_for_a_tool_that_is_not_there(path: Path) -> None:
+    """The recorded answer to the prompt was a call; without the server, `direct` says so."""
+    call = use("direct_1", "mcp__a__add", a=1)
+    asking = ModelFinished(call="model:1", content=(call,), stop_reason="tool_use", model="direct")
+    start = (*seed_start(ADD, server="a"), *seed_start(server="b"))
+    run = record(
+        path,
+        a_plan("a", "b", dialect="seed"),
+        *[(0.1, item) for item in start],
+        (1.0, PromptSubmitted(text="add a=1")),
+        (1.1, asking),
+        (9.0, InputEnded()),
     )
-    done = await bent(run, f"silence@{tools}")
-    assert only(ToolEnded, done) == []
-    assert done.ended is not None
+    done = await bent(run, f"silence@{seq_of(run, StreamOpened)}")
+    assert only(AnswerCompleted, done)[0].text.startswith("There is no tool 'add'.")
 
 
 async def test_a_sample_for_a_server_does_not_disturb_the_conversation(path: Path) -> None:

@@ -179,6 +179,18 @@ async def test_a_link_that_is_given_up_takes_its_open_answers_with_it(path: Path
     assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
 
 
+async def test_a_link_that_is_lost_answers_for_what_is_still_open_over_it(path: Path) -> None:
+    """The second call could not be sent: the client takes another link, and the first is lost."""
+    two = finished(1, use("u1", "mcp__s__add", a=1), use("u2", "mcp__s__add", a=2))
+    unsent = PostAnswered(server="s", id="call:c2", reason="refused", is_sent=False)
+    start = [*http_start(ADD), (1.0, PromptSubmitted(text="sums?")), (2.0, two)]
+    run = record(path, http_plan(), *start, (2.1, unsent))
+    done = await bent(run, f"delay:0.1@{seq_of(run, PostAnswered, id='call:c2')}")
+    given_up = next(each for each in only(PostAnswered, done) if "given up" in each.reason)
+    assert (given_up.id, given_up.status) == ("call:c1", None)
+    assert after(done, StreamLost) == 2.2
+
+
 async def test_a_server_that_spoke_no_http_refuses_it(path: Path) -> None:
     """404 on the stream has the client try the other transport at that address."""
     plan = a_plan("s", dialect="auto", model=MODEL)
@@ -370,12 +382,21 @@ async def test_a_call_waits_for_the_answer_to_the_servers_question(path: Path) -
 async def test_a_call_that_is_sent_again_asks_again_and_nobody_answers_twice(path: Path) -> None:
     """The connection drops in mid question; the recording has one answer, and it was not given."""
     run = record(path, sse_plan(elicitation="ask", call_timeout=40.0), *asking())
-    place = seq_of(run, FrameReceived, 5)
-    done = await bent(run, f"drop@{place}")
+    done = await bent(run, f"drop@{seq_with(run, 'call:c1')}")
     assert [asked.question for asked in only(QuestionAsked, done)] == ["q1", "q2"]
     assert len(only(QuestionAnswered, done)) == 1
     assert only(QuestionClosed, done)[0].action == "accept"
     assert done.ended is not None
+
+
+async def test_a_call_that_is_sent_again_before_its_question_is_answered_after_it(
+    path: Path,
+) -> None:
+    run = record(path, sse_plan(elicitation="ask"), *asking())
+    done = await bent(run, f"drop@{seq_with(run, 'elicitation')}")
+    assert [end.outcome for end in only(ToolEnded, done)] == ["answered"]
+    assert '"call:c1~2"' in only(FrameReceived, done)[-1].data
+    assert after(done, ToolEnded) == after(done, QuestionAnswered) + 0.5
 
 
 async def test_a_question_that_is_taken_back_is_not_answered(path: Path) -> None:

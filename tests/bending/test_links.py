@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.bending.links import as_answer_to, is_request, meaning, named_in
+from pipeline.bending.links import as_answer_to, is_answer, is_request, meaning, named_in
 from pipeline.core.commands import Get, Post
 from pipeline.core.events import AnswerEnded, FrameReceived, Json, PostAnswered, StreamOpened
 from tests.support.play import URL, frame
@@ -39,10 +39,26 @@ def test_a_message_means_the_same_in_whatever_run_it_is_sent(
     assert is_request(post(message)) is wants_answer
 
 
+@pytest.mark.parametrize(
+    ("message", "answers"),
+    [
+        ({"jsonrpc": "2.0", "id": 7, "result": {"action": "accept"}}, True),
+        ({"jsonrpc": "2.0", "id": 7, "error": {"code": -1, "message": "no"}}, True),
+        ({"jsonrpc": "2.0", "id": 7, "result": {}}, False),  # to a ping
+        ({"jsonrpc": "2.0", "id": "x", "method": "tools/list"}, False),
+    ],
+)
+def test_a_server_waits_for_our_answers_but_for_a_sign_of_life(
+    message: Json, answers: bool
+) -> None:
+    assert is_answer(post(message)) is answers
+
+
 def test_a_wish_for_a_stream_means_a_stream() -> None:
     get = Get(server="s", url=URL, id="own:s:1", headers={"Last-Event-ID": "3"})
     assert meaning(get) == {"method": "(a stream)"}
     assert not is_request(get)
+    assert not is_answer(get)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,17 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.bending.report import report
-from pipeline.core.events import FrameReceived, InputEnded, PostAnswered, PromptSubmitted
+from pipeline.core.events import (
+    FrameReceived,
+    InputEnded,
+    PostAnswered,
+    PromptSubmitted,
+    StreamOpened,
+)
 from pipeline.shell.recordings import last_run
 from tests.support.bending import bent, record, seq_of, seq_with, write
 from tests.support.bent_sessions import FIVE, chat, sse_plan, sse_start
-from tests.support.play import ADD, a_plan, answered, finished, frame, seed_start, use
+from tests.support.play import ADD, a_plan, answered, finished, frame, lost, opened, seed_start, use
 
 SEED = Path(__file__).parents[1] / "recordings" / "seed.jsonl"
 
@@ -27,10 +33,10 @@ async def test_it_says_what_was_bent_what_that_changed_and_how_all_ended(path: P
     assert lines == [
         f"bent: drop@{frame_of_c1}: event {frame_of_c1}, frame_received ('s', 'message'), "
         "at 2026-11-24T06:28:26.000000Z",
-        f"differs: first in server s, event {frame_of_c1} of the bent run",
-        "  recorded: nothing",
-        '  bent:     {"kind":"stream_lost","server":"s","reason":"the connection was dropped '
-        f'(--fault drop@{frame_of_c1})","retry_in":0.25,"attempt":1}}',
+        f"differs: first in server s, event {frame_of_c1} of the bent run (B)",
+        "  in A: nothing",
+        '  in B: {"kind":"stream_lost","server":"s","reason":"the connection was dropped '
+        f'(--fault drop@{frame_of_c1})","retry_in":0.0,"attempt":1}}',
         "calls: 1 unknown",
         "  c1 add: unknown (recorded: answered): the connection to 's' was lost before the answer: "
         f"the connection was dropped (--fault drop@{frame_of_c1})",
@@ -133,3 +139,10 @@ async def test_foreign_text_cannot_drive_a_terminal(path: Path) -> None:
     told = report(run, await bent(run, f"duplicate@{seq_of(run, FrameReceived, 3)}"))
     assert "\x1b" not in told
     assert r"\u001b[31mred" in told
+
+
+async def test_the_reason_of_a_server_cannot_either(path: Path) -> None:
+    gone = (0.5, lost(None, reason="\x1b[31mgone"))
+    run = record(path, sse_plan(), (0.01, opened()), gone)
+    told = report(run, await bent(run, f"delay:0.1@{seq_of(run, StreamOpened)}"))
+    assert told.count(r": \x1b[31mgone") == 2

@@ -14,6 +14,7 @@ from pipeline.core.events import (
     InputEnded,
     PromptSubmitted,
     RunEnded,
+    RunResumed,
     StreamLost,
     StreamOpened,
     TimerFired,
@@ -41,6 +42,11 @@ def everything(world: World) -> list[object]:
 def test_where_nothing_can_happen_the_person_leaves_and_that_is_the_end() -> None:
     assert everything(a_world(Standing(()))) == [InputEnded()]
     assert everything(a_world(Standing((), has_left=True))) == []
+
+
+async def test_a_person_without_words_leaves_when_asked_whatever_else_goes_on() -> None:
+    items = everything(a_world(Standing((SSE,), lost={"s"}, is_read=True)))
+    assert kinds(items) == ["InputEnded", *["StreamLost"] * 4]
 
 
 async def test_a_server_that_is_tried_is_waited_for_until_it_is_given_up() -> None:
@@ -117,6 +123,12 @@ def test_what_is_under_way_is_what_nobody_has_ended() -> None:
     )  # fmt: skip
     assert (done.posted, done.thinking, done.timers) == ({}, {}, {})
     assert standing(POST, posted("x")).posted == {}
+
+
+def test_a_run_that_goes_on_has_nothing_under_way_but_the_persons_place() -> None:
+    again = RunResumed(goal="chat", servers=(PROCESS,))
+    found = standing(PromptSubmitted(text="hi"), POST, opened("s"), again)
+    assert found == Standing((PROCESS,), began=4, us=4_000_000, said=1)
 
 
 def test_a_server_that_is_opened_anew_has_no_connection() -> None:

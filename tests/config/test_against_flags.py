@@ -34,8 +34,8 @@ def test_flags_may_stand_before_the_one_that_lets_them_in() -> None:
 @pytest.mark.parametrize("words", [SERVER, ("--model", "x"), ("--call-timeout", "5")])
 def test_a_replay_offline_takes_none_of_that_and_says_what_would(words: tuple[str, str]) -> None:
     assert refuse("replay", "run.jsonl", *words) == (
-        f"option {words[0]!r} goes with chat, tools, call, resume, fork, "
-        "not with replay without --against live"
+        f"option {words[0]!r} goes with chat, tools, call, resources, templates, read, "
+        "prompts, prompt, skills, complete, resume, fork, not with replay without --against live"
     )
 
 

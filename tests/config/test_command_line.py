@@ -38,8 +38,13 @@ def read(*argv: str, dotenv: Path | None = None, **environ: str) -> Settings:
     return read_command_line(argv, environ, dotenv)
 
 
-_NAMES = "tools, call, serve, replay, resume, fork, show, diff, lint, migrate, redact"
-_LIVE = "chat, tools, call, resume, fork"
+_NAMES = (
+    "tools, call, resources, templates, read, prompts, prompt, skills, complete, serve, replay, "
+    "resume, fork, show, diff, lint, migrate, redact"
+)
+_LIVE = (
+    "chat, tools, call, resources, templates, read, prompts, prompt, skills, complete, resume, fork"
+)
 
 
 def refuse(*argv: str, dotenv: Path | None = None, **environ: str) -> str:
@@ -153,7 +158,7 @@ def test_each_field_of_a_group_comes_from_its_own_flag_or_variable() -> None:
         field: 100 + place
         for place, field in enumerate(VARIABLES)
         if Settings.model_fields[field].annotation in (int, float)
-        and not field.startswith(("serve_", "max_turns", "start_", "call_", "oauth_"))
+        and not field.startswith(("serve_", "max_turns", "start_", "call_", "oauth_", "question_"))
     } | {"mailbox_low": 1, "retry_first_delay": 2, "webhook_first_delay": 3}
     numbers |= {"max_event_bytes": 5000, "max_body_bytes": 6000}
     settings = read(**{VARIABLES[field]: str(value) for field, value in numbers.items()})
@@ -384,7 +389,10 @@ KINDS = "expected console, jsonl=PATH or webhook=URL"
         (["--max-turns", "1.5"], "--max-turns: found '1.5', expected a whole number"),
         (["--max-turns", "0"], "--max-turns: found '0', expected 1 or more"),
         (["serve", "--port", "65536"], "--port: found '65536', expected 65535 or less"),
-        (["--dialect", "x"], "--dialect: found 'x', expected 'auto', 'seed', 'sse', 'http' or 'stdio'"),
+        (
+            ["--dialect", "x"],
+            "--dialect: found 'x', expected 'auto', 'seed', 'sse', 'http' or 'stdio'",
+        ),
         (["--sink", "foo"], f"--sink: unknown sink 'foo'; {KINDS}"),
         (["--sink", "foo=bar"], f"--sink: unknown sink 'foo'; {KINDS}"),
         (["--sink", "jsonl"], "--sink: sink 'jsonl' needs a path, expected jsonl=PATH"),
@@ -603,6 +611,8 @@ def test_the_help_page_names_every_flag_and_fits_80_columns() -> None:
         ("tools", "--json", "--port"),
         ("call", "--ignore-tool-error", "--prompt"),
         ("serve", "--port", "--server"),
+        ("read", "--elicit", "--port"),
+        ("resume", "--silence", "--sampling"),
     ],
 )
 def test_a_command_has_a_page_of_its_own(command: str, has: str, lacks: str) -> None:

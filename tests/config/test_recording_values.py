@@ -78,5 +78,7 @@ def test_nothing_is_compressed_that_does_not_end() -> None:
 
 
 def test_what_reads_recordings_takes_none_of_it() -> None:
-    with pytest.raises(UsageError, match="option '--fsync' goes with chat, tools, call, replay"):
+    with pytest.raises(
+        UsageError, match=r"option '--fsync' goes with .*, replay, resume, fork, not"
+    ):
         read("show", "run.jsonl", "--fsync", "none")

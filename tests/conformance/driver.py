@@ -70,6 +70,12 @@ def add_numbers(client: Client) -> None:
     client.call("add_numbers", {"a": 5, "b": 3})
 
 
+def declare_all(client: Client) -> None:
+    """Declare all that a server may ask of a client; this one has no tools."""
+    client.options += ["--elicit", "defaults", "--sampling", "always", "--root", "."]
+    client.run("tools")
+
+
 def one_of_each(client: Client) -> None:
     tool = client.tools()[0]
     client.call(tool["name"], {}, may_fail=True)
@@ -96,7 +102,7 @@ def _value(schema: dict[str, Any]) -> Any:
 
 
 def round_trips(client: Client) -> None:
-    client.options += ["--elicit", '{"confirmed": true}']
+    client.options += ["--answer", "confirmed=true"]
     names = ("echo_state", "unrelated", "no_state", "no_result_type")
     client.chat([(f"test_mrtr_{name}", {}) for name in names])
 
@@ -158,7 +164,7 @@ def _authorization(client: Client) -> None:
 WISHES: dict[str, Callable[[Client], None]] = {
     "initialize": lambda client: client.tools() and None,
     "tools_call": add_numbers,
-    "request-metadata": add_numbers,
+    "request-metadata": declare_all,
     "elicitation-sep1034-client-defaults": lambda client: (
         (
             client.options.extend(["--elicit", "defaults"])

@@ -57,6 +57,7 @@ from tests.support.play import (
 PLAN = an_http_plan("s")
 INIT, HELLO, LIST, OWN = "init:s:1", "initialized:s", "list:s:1.1", "own:s:1.1"
 HEADERS = {"MCP-Protocol-Version": "2025-11-25", "Mcp-Session-Id": "S1"}
+GRACE = fired("grace:s")
 NO_ID: Json = {"jsonrpc": "2.0", "id": "server-error", "error": {"code": -32600, "message": "no"}}
 
 
@@ -94,17 +95,26 @@ def test_nothing_is_sent_until_the_server_has_taken_initialized() -> None:
     hello = one(Post, out)
     assert (hello.id, hello.headers, hello.side_by_side) == (HELLO, HEADERS, True)
     assert hello.message == {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    out = then(state, posted(HELLO, 202))
+    state, out = play(step, state, posted(HELLO, 202))
+    assert posts(out) == []
+    assert one(Get, out) == Get(server="s", url=MCP, id=OWN, headers=HEADERS)
+    out = then(state, streaming(OWN))
     assert posts(out) == [LIST]
     assert one(Post, out).headers == HEADERS
-    assert one(Get, out) == Get(server="s", url=MCP, id=OWN, headers=HEADERS)
+
+
+def test_a_server_that_does_not_say_whether_it_has_a_stream_is_not_waited_for() -> None:
+    state = after(*greeted(), posted(HELLO))
+    state, out = play(step, state, fired("grace:s"))
+    assert posts(out) == [LIST]
+    assert posts(then(state, streaming(OWN))) == []
+    assert posts(then(state, fired("grace:s"))) == []
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_any_2xx_takes_initialized(status: int) -> None:
-    state = after(*greeted())
-    assert posts(then(state, posted(HELLO, status))) == [LIST]
-    state, _ = play(step, state, posted(HELLO, status))
+    state, out = play(step, after(*greeted()), posted(HELLO, status))
+    assert one(Get, out).id == OWN
     assert then(state, posted(HELLO, status)) == []
 
 
@@ -168,7 +178,7 @@ def test_initialize_may_be_answered_by_a_stream() -> None:
     ("items", "id_", "words"),
     [
         (greeted()[:2], INIT, "'init' was not answered: it broke off"),
-        ([*greeted(), posted(HELLO)], LIST, "'list' was not answered: it broke off"),
+        ([*greeted(), posted(HELLO), GRACE], LIST, "'list' was not answered: it broke off"),
     ],
 )
 def test_a_step_whose_answer_breaks_off_starts_over(
@@ -184,10 +194,10 @@ def test_a_step_whose_answer_breaks_off_starts_over(
         (greeted(), HELLO, rejected(HELLO, 400)),
         (greeted(), HELLO, rejected(HELLO, 400, -32600)),
         (greeted(), HELLO, posted(HELLO, None, reason="it broke off")),
-        ([*greeted(), posted(HELLO)], LIST, posted(LIST, 500)),
-        ([*greeted(), posted(HELLO)], LIST, posted(LIST, 400)),
-        ([*greeted(session_id="S1"), posted(HELLO)], LIST, rejected(LIST, 404, -32001)),
-        ([*greeted(), posted(HELLO)], LIST, posted(LIST, 202)),
+        ([*greeted(), posted(HELLO), GRACE], LIST, posted(LIST, 500)),
+        ([*greeted(), posted(HELLO), GRACE], LIST, posted(LIST, 400)),
+        ([*greeted(session_id="S1"), posted(HELLO), GRACE], LIST, rejected(LIST, 404, -32001)),
+        ([*greeted(), posted(HELLO), GRACE], LIST, posted(LIST, 202)),
     ],
 )
 def test_a_step_that_is_not_taken_starts_over(
@@ -204,18 +214,18 @@ def test_initialized_that_is_not_taken_in_time_starts_over() -> None:
 
 
 def test_a_server_without_a_tool_list_is_ready_without_tools() -> None:
-    state = after(*greeted(), posted(HELLO))
+    state = after(*greeted(), posted(HELLO), GRACE)
     out = then(state, rejected(LIST, 404, -32601))
     assert one(SessionReady, out).server == "s"
     assert "no tools: `tools/list` failed: no (code -32601)" in one(Problem, out).detail
 
 
-def test_a_server_without_tools_is_ready_once_it_has_taken_initialized() -> None:
+def test_a_server_without_tools_is_ready_once_it_has_said_whether_it_has_a_stream() -> None:
     hello = replied(INIT, greeting(capabilities={}))
-    state, out = play(step, after(*greeted()[:2]), hello)
+    state, out = play(step, after(*greeted()[:2]), hello, posted(HELLO))
     assert only(SessionReady, out) == []
-    out = then(state, posted(HELLO))
-    assert kinds(out).index("SessionReady") < kinds(out).index("Get")
+    out = then(state, rejected(OWN, 405))
+    assert one(SessionReady, out).server == "s"
     assert one(ToolsListed, out).tools == ()
 
 
@@ -517,7 +527,7 @@ def test_an_error_that_speaks_of_a_session_is_believed_once() -> None:
 
 
 def test_404_without_a_session_is_the_requests_own() -> None:
-    state = after(*greeted(), posted(HELLO), replied(LIST, {"tools": []}))
+    state = after(*greeted(), posted(HELLO), GRACE, replied(LIST, {"tools": []}))
     (reply,) = then(state, rejected("call:c1", 404, -32601))
     assert isinstance(reply, ReplyReceived)
     (reply,) = then(state, rejected("call:c1", 404))

@@ -91,7 +91,7 @@ def with_own(**hello: Any) -> SessionsState:
 
 def test_a_stream_that_is_there_has_to_last() -> None:
     start = http_start(ADD)
-    assert then(after(*start[:4]), start[4]) == [LASTS]
+    assert LASTS in then(after(*start[:4]), start[4])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_stream_that_is_there_has_to_last() -> None:
 def test_a_server_without_a_stream_of_its_own_is_fine(none: Passing) -> None:
     start = http_start(ADD)
     state, out = play(step, after(*start[:4]), none)
-    assert out[1:] == []
+    assert posts(out) == ["list:s:1.1"]
     state, out = play(step, state, start[5])
     assert "SessionReady" in kinds(out)
     assert then(state, AGAIN) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.core.events import Json, RequestSubmitted
-from pipeline.core.slash import USAGE, SlashError, parse, request
+from pipeline.core.slash import COMMANDS, SlashError, help_text, parse, request
 
 
 def the(method: str, **params: object) -> RequestSubmitted:
@@ -123,7 +123,7 @@ def test_a_refusal_is_no_longer_than_a_line(typed: str) -> None:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("command", USAGE)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_list_is_one(command: str) -> None:
     words = {
         "read": ["a"],
@@ -133,3 +133,4 @@ def test_every_command_of_the_list_is_one(command: str) -> None:
         "complete": ["a", "b=c"],
     }.get(command, [])
     assert parse(" ".join([f"/{command}", *words])) is not None
+    assert f"/{command} " in help_text()

@@ -21,6 +21,8 @@ def sinks_of(*argv: str) -> list[Sink]:
         (["-p", "hi"], ["console"]),
         (["tools"], ["console", "tools"]),
         (["call", "add"], ["console", "call"]),
+        (["resources"], ["console", "requests"]),
+        (["read", "a", "--json"], ["console", "requests"]),
         (["--json"], ["stream-json"]),
         (["--output-format", "json"], ["json"]),
         (["--json", "--sink", "jsonl=a.jsonl"], ["stream-json", "jsonl=a.jsonl"]),

@@ -10,6 +10,7 @@ import pytest
 
 from config.mcp_entry import McpEntry
 from pipeline.core.events import InputEnded, PromptSubmitted
+from pipeline.core.plan import Plan
 from pipeline.standard_input import ContextError, may_start, read_context, read_prompts
 
 ENTRY = McpEntry("fs", command="npx", args=("-y", "a b", "\x1b[2J"), source=".mcp.json")
@@ -87,6 +88,7 @@ async def test_a_context_that_cannot_be_one_is_told(monkeypatch: pytest.MonkeyPa
 async def test_prompts_of_a_pipe_are_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     with piped(monkeypatch, b"one\ntwo"):
         async with AsyncExitStack() as stack:
-            reader = read_prompts(stack, None)
+            reader = read_prompts(Plan(), stack, tuple, lambda _: None)
+            assert reader is not None
             read = [await reader.read() for _ in range(3)]
     assert read == [PromptSubmitted(text="one"), PromptSubmitted(text="two"), InputEnded()]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pipeline.core.events import ModelFinished, ModelSpoke, ModelThought, Tokens, Tool
 from pipeline.shell.claude import ClaudeModel
@@ -172,3 +173,21 @@ async def test_a_token_may_be_given_too() -> None:
         pushed = await pushed_by(ClaudeModel(OPTIONS, auth_token="tok-12345", base_url=api.url))
     assert isinstance(pushed[-1], ModelFinished)
     assert api.requests[0].headers["authorization"] == "Bearer tok-12345"
+
+
+@pytest.mark.parametrize(
+    ("system", "most", "sent"),
+    [
+        (None, None, ("Be kind.", 100)),
+        ("Be brief.", 10, ("Be brief.", 10)),
+        ("", 1000, (None, 100)),
+    ],
+)
+async def test_a_call_may_have_its_own_system_and_fewer_tokens(
+    system: str | None, most: int | None, sent: tuple[str | None, int]
+) -> None:
+    async with MessagesApi([turn(say("ok"))]) as api:
+        model = ClaudeModel(OPTIONS, system_prompt="Be kind.", api_key=KEY, base_url=api.url)
+        await pushed_by(model, replace(command(), system=system, max_tokens=most))
+    (request,) = api.requests
+    assert (request.body.get("system"), request.body["max_tokens"]) == sent

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.commands import CallModel
-from pipeline.core.events import ModelFinished, ModelSpoke, Tool
+from pipeline.core.events import ModelFailed, ModelFinished, ModelSpoke, Tool
 from pipeline.shell.direct import DirectModel
 from pipeline.shell.models import ModelEvent
 
@@ -201,3 +201,15 @@ async def test_a_message_with_nothing_in_it_is_answered_too() -> None:
 async def test_the_same_conversation_gets_the_same_answer() -> None:
     assert await ask(user("add a=1 b=2")) == await ask(user("add a=1 b=2"))
     await DirectModel().close()
+
+
+async def test_what_a_server_asks_of_the_model_is_no_command() -> None:
+    pushed: list[ModelEvent] = []
+    command = CallModel(
+        call="sample:q1", messages=(user("add a=1 b=2"),), tools=TOOLS, system="", max_tokens=5
+    )
+    await DirectModel().stream_turn(command, pushed.append, no_wait)
+    (failed,) = pushed
+    assert isinstance(failed, ModelFailed)
+    assert failed.call == "sample:q1"
+    assert "answers no server" in failed.reason

@@ -186,6 +186,16 @@ def test_a_torn_compressed_file_is_read_up_to_the_damage_and_that_is_told(
     )
 
 
+@pytest.mark.parametrize("ending", PACKED)
+def test_all_that_stands_before_the_damage_is_read(
+    tmp_path: Path, warnings: list[str], ending: str
+) -> None:
+    path = tmp_path / f"run.jsonl{ending}"
+    path.write_bytes(PACKERS[ending](lines(range(1, 2001), header())) + b"something else")
+    assert seqs(path) == [*range(1, 2001)]
+    assert warnings[0].startswith(f"{path} is damaged: it cannot be read from line 2002 on")
+
+
 @pytest.mark.parametrize(("ending", "place"), [(".gz", -6), (".zst", -2), (".gz", 2), (".zst", 1)])
 def test_wrong_bytes_are_noticed(tmp_path: Path, ending: str, place: int) -> None:
     path = tmp_path / f"run.jsonl{ending}"

@@ -21,9 +21,15 @@ from pipeline.core.events import (
     AnswerDelta,
     CallRejected,
     ModelSpoke,
+    OffersChanged,
     Outcome,
     Problem,
     PromptSubmitted,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
+    ResourceUpdated,
     Route,
     RunEnded,
     ServerLogged,
@@ -58,6 +64,25 @@ def entries(*items: Item) -> list[Entry]:
     return [Entry(seq, AT, item) for seq, item in enumerate(items, 1)]
 
 
+def evil_results() -> dict[str, Any]:
+    """What servers answer to requests, with evil text in all of it."""
+    block = {"type": "text", "text": EVIL}
+    item = {"uri": EVIL, "name": EVIL, "title": EVIL, "description": EVIL, "mimeType": EVIL}
+    return {
+        "resources/list": {"resources": [item]},
+        "resources/templates/list": {"resourceTemplates": [{**item, "uriTemplate": EVIL}]},
+        "prompts/list": {"prompts": [{**item, "arguments": [{"name": EVIL}]}]},
+        "skills/list": {"skills": [{**item, "frontmatter": item}]},
+        "resources/read": {
+            "contents": [{"uri": EVIL, "text": EVIL}, {"uri": EVIL, "blob": "aGk="}]
+        },
+        "prompts/get": {"messages": [{"role": EVIL, "content": [block]}]},
+        "completion/complete": {"completion": {"values": [EVIL]}},
+        "resources/subscribe": {},
+        "other": {"x": EVIL.replace("\ud800", "")},
+    }
+
+
 def evil_items() -> list[Item]:
     """Every kind of event that is shown, with evil text in every field that takes text."""
     route = Route(server=EVIL, url=EVIL, dialect="sse", session_id=EVIL)
@@ -73,6 +98,7 @@ def evil_items() -> list[Item]:
     block = {"type": "text", "text": EVIL}
     odd: dict[str, Any] = {"type": EVIL.replace("\ud800", "")}  # to_text makes JSON of it
     outcomes: list[Any] = ["answered", "unknown", "not_sent"]
+    forms: list[Any] = ["form", "url", "sample"]
     return [
         StreamOpened(server=EVIL),
         ready,
@@ -83,6 +109,34 @@ def evil_items() -> list[Item]:
         ready,
         ToolsChanged(server=EVIL, tools=(tool,)),
         ServersSettled(ready=(EVIL,), failed=(EVIL,), starting=(EVIL,)),
+        *(
+            QuestionAsked(question=EVIL, server=EVIL, form=form, message=EVIL, url=EVIL)
+            for form in forms
+        ),
+        QuestionClosed(question=EVIL, server=EVIL, action="refused", reason=EVIL),
+        ResourceUpdated(server=EVIL, uri=EVIL),
+        OffersChanged(server=EVIL, what="prompts"),
+        *(
+            item
+            for method, result in evil_results().items()
+            for item in (
+                RequestStarted(request=EVIL, server=EVIL, method=method, params={"uri": EVIL}),
+                RequestEnded(
+                    request=EVIL,
+                    server=EVIL,
+                    method=method,
+                    outcome="answered",
+                    result=result,
+                    reason=EVIL,
+                ),
+            )
+        ),
+        *(
+            RequestEnded(
+                request=EVIL, server=EVIL, method=EVIL, outcome=outcome, error=EVIL, reason=EVIL
+            )
+            for outcome in outcomes
+        ),
         CallRejected(tool=EVIL, reason=EVIL, hint=EVIL),
         ToolStarted(call=EVIL, server=EVIL, tool=EVIL, arguments={EVIL: EVIL, "x": [EVIL]}),
         AnswerDelta(text=EVIL),

@@ -15,6 +15,7 @@ from pipeline.core.events import (
     AnswerDelta,
     Problem,
     PromptSubmitted,
+    RequestEnded,
     RunEnded,
     RunStarted,
     Tokens,
@@ -149,6 +150,24 @@ async def test_a_cost_that_is_not_known_for_all_calls_is_not_told() -> None:
         "cache_read": 0,
         "cache_write": 0,
         "cost_usd": None,
+    }
+
+
+async def test_what_servers_answered_to_requests_is_there_if_there_was_any() -> None:
+    fields = {"server": "s", "method": "resources/read"}
+    found = await object_of(
+        RequestEnded(request="r1", **fields, outcome="answered", result={}),
+        RequestEnded(request="r2", **fields, outcome="answered", error="gone"),
+        RequestEnded(request="r3", **fields, outcome="unknown", reason="cut"),
+        RunEnded(code=0),
+    )
+    assert found == {
+        **EMPTY,
+        "requests": [
+            {**fields, "outcome": "answered", "result": {}},
+            {**fields, "outcome": "answered", "error": "gone"},
+            {**fields, "outcome": "unknown", "reason": "cut"},
+        ],
     }
 
 

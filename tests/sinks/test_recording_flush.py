@@ -87,10 +87,10 @@ async def test_but_such_lines_in_a_row_share_a_flush() -> None:
 
 async def test_there_is_one_flush_at_a_time_and_one_after_it_for_what_came_meanwhile() -> None:
     disk = Disk()
-    flusher = made(disk, fsync_lines=2, fsync_interval=0.01)
+    flusher = made(disk, fsync_lines=2, fsync_interval=1e-6)
     await flusher.wrote(2, is_telling=False)
     first = await disk.next()
-    await flusher.wrote(5, is_telling=True)
+    await flusher.wrote(1, is_telling=True)
     await settle()
     assert len(disk.flushes) == 1
     first.set_result(None)

@@ -135,7 +135,7 @@ class Wire:
         try:
             if not self.is_http:
                 await self._play(self.scripts[0], peer)
-            while not writer.is_closing() and (request := await _read_request(reader)):
+            while not writer.is_closing() and (request := await read_request(reader)):
                 script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
                 self.requests.append(request)
                 await self._tell()
@@ -165,7 +165,8 @@ class Wire:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """The next request of a connection; None when the client has gone."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:

@@ -69,7 +69,9 @@ def with_session_id(session: Session, session_id: str) -> Session | None:
     """The session as the server named it; None if no header could carry that name."""
     if _SESSION_ID.fullmatch(session_id) is None:
         return None
-    return replace(session, session_id=session_id)
+    assert session.route is not None, "named before it was asked for"
+    route = replace(session.route, session_id=session_id)
+    return replace(session, session_id=session_id, route=route)
 
 
 def on_initialized(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
@@ -86,7 +88,7 @@ def on_initialized(session: Session, plan: Plan, reply: jsonrpc.Reply) -> Move:
     route = session.route
     assert route is not None, "initialized before an endpoint is known"
     if session.transport != "sse":
-        route = replace(route, session_id=session.session_id, protocol=str(version))
+        route = replace(route, protocol=str(version))
     offers = reply.result.get("capabilities")
     session = replace(
         session,

@@ -6,7 +6,7 @@ basic/transports, "Streamable HTTP", 2025-03-26 to 2026-07-28.
 from msgspec.structs import replace
 
 from pipeline.core import jsonrpc
-from pipeline.core.commands import Cut, StopTimer
+from pipeline.core.commands import Cut, StartTimer, StopTimer
 from pipeline.core.events import (
     AnswerEnded,
     FrameReceived,
@@ -42,6 +42,8 @@ from pipeline.core.session.state import (
 CUT = "cut off by us"
 """Why there is no answer to a request that its owner has given up (`Cut`)."""
 _NOT_FOUND, _BAD_REQUEST, _SERVER_ERROR = 404, 400, 500
+
+_STREAM_PATIENCE = 1.0  # seconds for the server to say whether it has a stream of its own
 
 
 def on_frame(session: Session, plan: Plan, frame: FrameReceived) -> Move:
@@ -88,7 +90,7 @@ def _on_accepted(session: Session, plan: Plan, item: PostAnswered) -> Move:
             return give_up(session, found)
         session = named
     if item.id == handshake.hello_id(session):
-        return _greeted(session, plan) if session.phase == "greeting" else (session, ())
+        return _greeted(session) if session.phase == "greeting" else (session, ())
     is_waited_for = ids.is_for_others(item.id)
     if item.is_open:
         is_own = item.id == lists.list_id(session) or ids.is_step(session, item.id)
@@ -111,12 +113,20 @@ def _if_unanswered(session: Session, plan: Plan, item: PostAnswered, outputs: Ou
     return session, (RequestLost(server=session.server, id=item.id, reason=why),)
 
 
-def _greeted(session: Session, plan: Plan) -> Move:
-    """lifecycle: only now may anything else be sent."""
+def _greeted(session: Session) -> Move:
+    """lifecycle: only now may anything else be sent.
+
+    First of all the server's own stream is asked for: what the server asks while it works on a call
+    may come there, and servers were seen to drop it where there is no stream yet.
+    """
     stop = StopTimer(id=session.timer)
-    session, outputs = handshake.begin(session, plan)
-    session, more = own_stream.ask(session)
-    return session, (stop, *outputs, *more)
+    session, outputs = own_stream.ask(replace(session, phase="attending"))
+    return session, (stop, *outputs, StartTimer(id=session.grace, seconds=_STREAM_PATIENCE))
+
+
+def on_grace_over(session: Session, plan: Plan) -> Move:
+    """Nobody has to answer for a stream before there is anything on it: go on without."""
+    return handshake.begin(session, plan) if session.phase == "attending" else (session, ())
 
 
 # --- messages that were not -----------------------------------------------------------------
@@ -127,7 +137,8 @@ def _on_refused(session: Session, plan: Plan, item: PostAnswered) -> Move:
     is_expired = _is_expired(session, item, error)
     if is_expired and session.phase == "ready":
         return _renew(session, plan, item)
-    if ids.is_step(session, item.id) or item.id == handshake.hello_id(session):
+    is_greeting = session.phase == "greeting" and item.id == handshake.hello_id(session)
+    if is_greeting or ids.is_step(session, item.id):
         return _on_step_refused(session, plan, item, None if is_expired else error)
     if session.is_listing and item.id == lists.list_id(session):
         return lists.give_up(session, why if error is None else error.error)
@@ -259,7 +270,11 @@ def _on_standing(session: Session, plan: Plan, item: PostAnswered) -> Move:
         is_expired = session.phase == "ready" and _is_expired(session, item, None)
         if is_expired and session.had_stream and session.vain <= plan.max_resumptions:
             return _renew(session, plan, item)
-        return own_stream.on_posted(session, plan, item)
+        session, outputs = own_stream.on_posted(session, plan, item)
+        if session.phase != "attending":
+            return session, outputs
+        session, more = handshake.begin(session, plan)
+        return session, (*outputs, StopTimer(id=session.grace), *more)
     session, outputs = messages.on_body(session, plan, item)
     if item.id != session.stream_id:
         return session, outputs

@@ -6,7 +6,7 @@
                                                   deciding --silence--> initializing
     closed --StreamOpened--> probing --supported--> listing                        (2026-07-28)
                              probing --anything else--> initializing               (http, stdio)
-                             initializing --result--> greeting, listing --last page--> ready
+                             initializing --result--> greeting, attending, listing --> ready
                              initializing --HTTP 4xx--> closed, and an event stream is tried
     any --StreamLost--> closed, or failed when nobody will try again
 """
@@ -235,7 +235,8 @@ def _on_timer(state: SessionsState, item: TimerFired, id_: str) -> Step:
     session, plan = state.sessions[server], state.plan
     match kind:
         case "grace":
-            move = sse.on_grace_over(session, plan)
+            is_http = session.transport == "http"
+            move = (http if is_http else sse).on_grace_over(session, plan)
         case "again":
             move = _on_again(session, plan)
         case _:

@@ -16,6 +16,7 @@ Phase: TypeAlias = Literal[
     "probing",  # `server/discover` was sent: its answer tells the era
     "initializing",
     "greeting",  # over HTTP: `initialized` was sent, and nothing else may come before it
+    "attending",  # over HTTP: the server's own stream was asked for
     "listing",
     "ready",
     "failed",  # no link, and nobody tries

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pipeline.core.calls import PREFIX
 from pipeline.core.codec import Entry
-from pipeline.core.commands import CallModel, CancelModel, Item, Post
+from pipeline.core.commands import CallModel, CancelModel, Item, Post, ReadPrompt
 from pipeline.core.events import (
     AnswerCompleted,
     CallRejected,
@@ -18,16 +18,19 @@ from pipeline.core.events import (
     ModelThought,
     PromptCancelled,
     PromptSubmitted,
+    RequestEnded,
+    RequestStarted,
+    RequestSubmitted,
     Tokens,
     ToolEnded,
     ToolProgress,
     ToolStarted,
     Usage,
 )
-from pipeline.core.story import Call, ModelTurn, Note, NoteItem, Spent, Step, Turn
+from pipeline.core.question_table import SAMPLE
+from pipeline.core.story import Call, ModelTurn, Note, NoteItem, Spent, Step, Turn, Wish
 
 _NOTES: Final = get_args(NoteItem)
-_Wish: TypeAlias = PromptSubmitted | CallSubmitted
 _Place: TypeAlias = tuple[list[Step], int]
 _NOWHERE: Final[_Place] = ([], 0)
 
@@ -52,6 +55,8 @@ class Turns:
         self._places: dict[str, _Place] = {}
         self._pieces: dict[str, list[str]] = {}
         self._model_call = ""
+        self._used_by = ""
+        self._requests: set[str] = set()
 
     def chapters(self) -> tuple[Turn | Note, ...]:
         """All turns and notes; turns that were never taken up come last."""
@@ -75,24 +80,12 @@ class Turns:
         """Take note of an entry."""
         self._now, self._seq = now, entry.seq
         match entry.item:
-            case PromptSubmitted() | CallSubmitted() as wish:
+            case PromptSubmitted() | CallSubmitted() | RequestSubmitted() as wish:
                 self._on_wish(wish)
-            case CallModel(call=call):
-                self._begin()
-                self._model_call = call
-                self._add(call, ModelTurn(seq=self._seq, began=now, call=call))
-            case ModelSpoke(call=call, text=text):
-                self._on_word(call, text)
-            case ModelThought(call=call, text=text):
-                self._on_thought(call, len(text))
-            case ModelFinished(call=call) as item:
-                self._change_model(call, ended=now, finished=item)
-            case ModelFailed(call=call) as item:
-                self._change_model(call, ended=now, failed=item)
-            case CancelModel(call=call):
-                self._change_model(call, ended=now)
-            case Usage() as item:
-                self._on_usage(item)
+            case CallModel() | CancelModel() | Usage():
+                self._on_model(entry.item)
+            case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
+                self._on_model(entry.item)
             case ToolStarted(call=call) as item:
                 self._begin()
                 self._add(call, Call(seq=self._seq, began=now, started=item))
@@ -111,24 +104,60 @@ class Turns:
                 self._begin()
                 self._note(item)
                 self._end_turn()
+            case RequestStarted(request=request) as item:
+                self._begin(request=item)
+                self._requests.add(request)
+                self._note(item)
+            case RequestEnded(request=request) as item:
+                self._note(item)
+                self._requests.discard(request)
+            case ReadPrompt():
+                self._end_requests()
             case item:
                 self._note(item)
 
+    def _on_model(self, item: Item) -> None:
+        match item:
+            case CallModel(call=call) if call.startswith(SAMPLE):
+                # For a server, whatever else is under way: it begins no turn.
+                if self._current is not None:
+                    self._add(call, ModelTurn(seq=self._seq, began=self._now, call=call))
+            case CallModel(call=call):
+                self._begin(is_for_chat=True)
+                self._model_call = call
+                self._add(call, ModelTurn(seq=self._seq, began=self._now, call=call))
+            case ModelSpoke(call=call, text=text):
+                self._on_word(call, text)
+            case ModelThought(call=call, text=text):
+                self._on_thought(call, len(text))
+            case ModelFinished(call=call):
+                self._used_by = call
+                self._change_model(call, ended=self._now, finished=item)
+            case ModelFailed(call=call):
+                self._change_model(call, ended=self._now, failed=item)
+            case CancelModel(call=call):
+                self._change_model(call, ended=self._now)
+            case Usage():
+                self._on_usage(item)
+            case _:
+                pass
+
     # --- turns --------------------------------------------------------------------------------
 
-    def _on_wish(self, wish: _Wish) -> None:
+    def _on_wish(self, wish: Wish) -> None:
         if isinstance(wish, PromptSubmitted) and not wish.text.strip():
             return  # no turn comes of it, but a problem that says so
         if len(self._waiting) < self._max_waiting:
             self._waiting.append(len(self._turns))
         self._open(wish)
 
-    def _open(self, wish: _Wish | None) -> None:
+    def _open(self, wish: Wish | None) -> None:
         self._turns.append(Turn(number=len(self._turns) + 1, asked=self._now, wish=wish))
         self._steps.append([])
 
-    def _begin(self) -> None:
+    def _begin(self, *, request: RequestStarted | None = None, is_for_chat: bool = False) -> None:
         """Take up the wish that has waited longest, unless one is under way."""
+        self._end_requests(request, is_for_chat=is_for_chat)
         if self._current is not None:
             return
         if not self._waiting:
@@ -143,6 +172,17 @@ class Turns:
             turn = self._turns[self._current]
             self._turns[self._current] = replace(turn, ended=self._now, answer=answer)
         self._current = None
+
+    def _end_requests(
+        self, request: RequestStarted | None = None, *, is_for_chat: bool = False
+    ) -> None:
+        """A wish for requests is over when something begins that it did not ask for."""
+        wish = None if self._current is None else self._turns[self._current].wish
+        if not isinstance(wish, RequestSubmitted) or self._requests:
+            return
+        is_its_own = request is not None and request.method == wish.method
+        if not is_its_own and not (is_for_chat and wish.into_chat):
+            self._end_turn()
 
     def _end_own_call(self) -> None:
         if self._current is not None:
@@ -218,7 +258,7 @@ class Turns:
             self._change_call(id_, progress=step.progress + 1)
 
     def _on_usage(self, usage: Usage) -> None:
-        self._change_model(self._model_call, usage=usage)
+        self._change_model(self._used_by or self._model_call, usage=usage)
         before = self.spent[-1].total if self.spent else Tokens()
         used = usage.tokens
         total = Tokens(

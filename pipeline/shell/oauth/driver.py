@@ -203,8 +203,6 @@ class Driver:
         """The answer as the package takes it: it knows Bearer tokens only."""
         self.trouble = failure(request, answer, "gives no token")
         if self.trouble is not None:
-            if not self.trouble.is_final:
-                raise self.trouble  # what is in hand stays as it is: it may be good tomorrow
             return answer.body
         members = members_of(answer.body)
         if str(members.get("token_type")).lower() == "dpop" and self.dpop is not None:

@@ -85,7 +85,8 @@ async def test_without_a_command_python_chooses(monkeypatch: pytest.MonkeyPatch)
 async def test_a_browser_for_text_does_not_take_the_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("w3m"))
+    works = webbrowser.GenericBrowser([sys.executable, "-c", "pass", "%s"])
+    monkeypatch.setattr(webbrowser, "get", lambda: works)
     assert not await open_address(ADDRESS)
 
 

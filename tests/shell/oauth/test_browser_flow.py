@@ -58,6 +58,17 @@ async def test_requests_that_wait_for_the_same_failure_are_told_it_and_ask_nobod
         assert len(there.all_of("GET /authorize")) == 1
 
 
+async def test_requests_that_wait_for_a_person_who_is_away_ask_once() -> None:
+    person = Person(away=True)
+    async with world() as there, client(there, person, timeout=0.05) as ours:
+        refused = ours.target.authorizer.refused
+        said = await asyncio.gather(
+            *(refused("POST", there.url, 401, {}, b"") for _ in range(3)), return_exceptions=True
+        )
+    assert all("no answer came" in str(one) for one in said)
+    assert len([line for line in person.lines if line.startswith("=")]) == 1
+
+
 async def test_who_does_not_allow_access_is_not_asked_again() -> None:
     async with world(callback={"code": None, "error": "access_denied"}) as there:
         async with client(there, Person()) as ours:
@@ -382,7 +393,7 @@ async def test_a_flow_that_ends_without_having_asked_for_a_token_is_told(
 
 
 async def test_a_key_in_the_address_of_the_server_goes_to_nobody_else() -> None:
-    async with world() as there:
+    async with world(protected=None, metadata={"issuer": None}, callback={"iss": None}) as there:
         url = f"{there.url}?key=query-secret"
         async with client(there, Person(), url=url) as ours:
             assert (await ours.ask()).status == 200

@@ -122,8 +122,10 @@ async def test_a_dead_refresh_token_without_a_person_says_what_to_do(path: Path)
         await allow(there, path)
         there.good.clear()
         there.refuses["/token"] = (400, {"error": "invalid_grant"})
-        async with client(there, path=path) as ours:
+        clock = Clock()
+        async with client(there, path=path, **turned(clock)) as ours:
             assert "there is no terminal to ask at" in (await ours.ask()).note
+            clock.offset += 120.0
             await ours.ask()
         assert len(there.all_of("POST /token")) == 2  # the second is the only try to refresh
 
@@ -227,6 +229,16 @@ async def test_tokens_of_another_issuer_are_not_used(path: Path) -> None:
         assert [form["grant_type"] for form in to_new] == ["authorization_code"]
         assert not any(secret in repr(to_new) for secret in secrets)
         assert len(new.all_of("POST /register")) == 1
+
+
+async def test_a_step_up_in_a_later_run_asks_for_all_that_was_asked_for_before(path: Path) -> None:
+    async with world(scope="profile read", token={"scope": "read"}) as there:
+        await allow(there, path)
+        there.needs = frozenset({"write"})
+        async with client(there, Person(), path=path) as ours:
+            await ours.ask()
+        scope = there.all_of("GET /authorize")[1].query["scope"]
+        assert set(scope.split()) == {"profile", "read", "write"}
 
 
 async def test_a_grant_of_another_client_is_not_used(path: Path) -> None:

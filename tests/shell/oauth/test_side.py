@@ -16,7 +16,7 @@ HOME = "http://127.0.0.1:1/mcp"
 
 
 async def get(url: str, *, home: str = HOME, patience: float = 5.0) -> Answer:
-    async with SideRequests(Guard(home), patience=patience) as side:
+    async with asyncio.timeout(20), SideRequests(Guard(home), patience=patience) as side:
         return await side.send("GET", url, headers={"Accept": "application/json"})
 
 

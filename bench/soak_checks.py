@@ -1,0 +1,146 @@
+"""What must hold after each turn of the soak, and at the end of each chat. Pure: words come out."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pipeline.core.commands import Item, Post
+from pipeline.core.events import (
+    AnswerCompleted,
+    RunEnded,
+    ToolEnded,
+    ToolProgress,
+    ToolRepeated,
+    ToolStarted,
+)
+
+
+class Wish(NamedTuple):
+    """A call that a turn asks for, and what goes wrong with it."""
+
+    server: str
+    tool: str
+    n: int
+    fault: str = ""
+
+    @property
+    def words(self) -> str:
+        """As a person types it."""
+        fault = f" fault={self.fault}" if self.fault else ""
+        return f"{self.server}__{self.tool} n={self.n}{fault}"
+
+
+def check_turn(
+    items: Sequence[Item], wishes: Sequence[Wish], executed: Mapping[int, int]
+) -> list[str]:
+    """What is wrong with the items of one turn, its answer included.
+
+    `executed` says how often a server executed which call, and may grow later for calls whose
+    outcome is unknown.
+    """
+    wrong: list[str] = []
+    started = [item for item in items if isinstance(item, ToolStarted)]
+    asked = [(wish.server, wish.tool, wish.n) for wish in wishes]
+    found = [(item.server, item.tool, _number(item)) for item in started]
+    if found and found != asked:
+        wrong.append(f"asked for {asked}, started {found}: not the same in that order")
+    answers = [item for item in items if isinstance(item, AnswerCompleted)]
+    if len(answers) != 1 or items[-1] is not answers[0]:
+        wrong.append(f"found {len(answers)} answers, expected one, as the last item of the turn")
+    wrong += check_calls(items, executed)
+    said = [f"did {_number(s)}" for s in started if _is_answered(s, items)]
+    if answers and said != [ln for ln in answers[0].text.splitlines() if ln.startswith("did ")]:
+        wrong.append(f"expected the results {said} in that order, found {answers[0].text!r}")
+    return wrong
+
+
+def check_calls(items: Sequence[Item], executed: Mapping[int, int]) -> list[str]:
+    """What is wrong with the calls among these items, each of which must have its end there."""
+    wrong: list[str] = []
+    open_: dict[str, ToolStarted] = {}
+    begun: dict[str, ToolStarted] = {}
+    sends: Counter[str] = Counter()
+    steps: dict[str, float] = {}
+    for item in items:
+        match item:
+            case ToolStarted(call=call):
+                if call in begun:
+                    wrong.append(f"{call} was started twice")
+                begun[call] = open_[call] = item
+                sends[call] = 1
+            case ToolRepeated(call=call) | ToolProgress(call=call) if call not in open_:
+                wrong.append(f"{type(item).__name__} of {call}, which is not under way")
+            case ToolRepeated(call=call):
+                sends[call] += 1
+                steps.pop(call, None)
+            case ToolProgress(call=call, progress=progress):
+                if progress <= steps.get(call, 0):
+                    wrong.append(f"{call} came to {progress} after {steps[call]}")
+                steps[call] = progress
+            case ToolEnded(call=call):
+                if open_.pop(call, None) is None:
+                    wrong.append(f"{call} ended, and was not under way")
+                else:
+                    wrong += _check_end(begun[call], item, sends[call], executed)
+            case _:
+                pass
+    return [*wrong, *(f"{call} was started and never ended" for call in open_)]
+
+
+def check_chat(
+    items: Sequence[Item], executed: Mapping[int, int], asked: Mapping[str, int]
+) -> list[str]:
+    """What is wrong with a whole chat; `asked` says how often a server read which request id."""
+    wrong = check_calls(items, executed)
+    ids = Counter(p.id for p in items if isinstance(p, Post) and _is_request(p))
+    wrong += [f"the id {id_!r} was used {count} times" for id_, count in ids.items() if count > 1]
+    wrong += [f"a server read {id_!r} {count} times" for id_, count in asked.items() if count > 1]
+    match items[-1:]:
+        case [RunEnded(code=0)]:
+            pass
+        case last:
+            wrong.append(f"found {last} at the end, expected run_ended with code 0")
+    return wrong
+
+
+def _check_end(
+    started: ToolStarted, ended: ToolEnded, sends: int, executed: Mapping[int, int]
+) -> list[str]:
+    n = _number(started)
+    count, text = executed.get(n, 0), [part.get("text") for part in ended.content]
+    most = 1 if started.tool == "act" else sends
+    is_result = ended.outcome == "answered" and not ended.is_error
+    least = 1 if is_result else 0
+    if ended.outcome == "not_sent":
+        most = 0
+    wrong: list[str] = []
+    if started.tool == "act" and sends > 1:
+        wrong.append(f"{ended.call} may do harm, and was sent {sends} times")
+    if not least <= count <= most:
+        wrong.append(
+            f"{ended.call} (n={n}, {ended.outcome}, sent {sends} times) was executed {count} "
+            f"times, expected {least} to {most}"
+        )
+    if is_result and text != [f"did {n}"]:
+        wrong.append(f"{ended.call} (n={n}) was answered with {text}")
+    if not is_result and not (ended.reason or text):
+        wrong.append(f"{ended.call} ended as {ended.outcome} without a reason")
+    return wrong
+
+
+def _is_answered(started: ToolStarted, items: Sequence[Item]) -> bool:
+    return any(
+        isinstance(each, ToolEnded)
+        and each.call == started.call
+        and each.outcome == "answered"
+        and not each.is_error
+        for each in items
+    )
+
+
+def _is_request(post: Post) -> bool:
+    return "id" in post.message and "method" in post.message
+
+
+def _number(started: ToolStarted) -> int:
+    return int(started.arguments["n"])
