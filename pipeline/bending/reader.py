@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from pipeline.bending.clock import MICRO, us_of
 from pipeline.bending.links import is_answer, meaning, named_in
-from pipeline.bending.script import Asked, Asking, Attempt, Reply, Said, Script
+from pipeline.bending.script import Asked, Asking, Attempt, Reply, Said, Script, Started
 from pipeline.core.codec import Entry
 from pipeline.core.commands import (
     Ask,
@@ -30,6 +30,7 @@ from pipeline.core.commands import (
     Post,
     ReadPrompt,
     Reconnect,
+    StartTimer,
 )
 from pipeline.core.events import (
     AnswerEnded,
@@ -48,6 +49,7 @@ from pipeline.core.events import (
     SignInStarted,
     StreamLost,
     StreamOpened,
+    TimerFired,
     Tool,
     is_input,
 )
@@ -79,6 +81,7 @@ class _Fold:
         self._wished: set[tuple[str, str]] = set()
         self._talk: tuple[Json, ...] = ()
         self._tools: tuple[Tool, ...] = ()
+        self._timers: dict[str, Started] = {}
         self._listened_at = 0
         self._is_read = False
 
@@ -112,6 +115,9 @@ class _Fold:
                 self._connections.pop(server, None)
             case Reconnect(server=server, reason=reason) | Close(server=server, reason=reason):
                 self._wished.add((server, reason))
+            case StartTimer(id=id_, seconds=seconds):
+                self._timers[id_] = Started(seq, id_, seconds, self._now)
+                self.script.timers.append(self._timers[id_])
             case ReadPrompt():
                 self._is_read, self._listened_at = True, self._now
             case _:
@@ -161,6 +167,9 @@ class _Fold:
                 self._reply(self._models.get(item.call), seq, item)
             case QuestionAnswered(question=question):
                 self._reply(self._questions.get(question), seq, item)
+            case TimerFired(id=id_) if id_ in self._timers:
+                started = self._timers.pop(id_)
+                started.lasted = self._now - started.at
             case _ if isinstance(item, Said):
                 self._on_said(seq, item)
             case _:

@@ -80,6 +80,16 @@ class Attempt(msgspec.Struct):
     replies: list[Reply] = []
 
 
+class Started(msgspec.Struct):
+    """A timer that was started at that moment (µs), and how long it ran; None: it never fired."""
+
+    seq: int
+    id: str
+    seconds: float
+    at: int
+    lasted: int | None = None
+
+
 class Script(msgspec.Struct):
     """A whole recording. `said` holds a person's words: after the last `ReadPrompt` or words.
 
@@ -90,3 +100,4 @@ class Script(msgspec.Struct):
     attempts: dict[str, list[Attempt]] = {}
     said: list[Reply] = []
     sign_ins: list[Reply] = []
+    timers: list[Started] = []

@@ -5,9 +5,6 @@ them. Nothing in it is chance, and nothing waits: time passes when nothing else 
 """
 
 from collections import deque
-from functools import partial
-
-from reactivex import abc
 
 from pipeline.bending.bends import Bends
 from pipeline.bending.clock import VirtualClock
@@ -18,6 +15,7 @@ from pipeline.bending.person import Person
 from pipeline.bending.script import Script
 from pipeline.bending.servers import Servers
 from pipeline.bending.standing import Standing
+from pipeline.bending.timers import Timers
 from pipeline.core.codec import Header
 from pipeline.core.commands import (
     Ask,
@@ -35,7 +33,7 @@ from pipeline.core.commands import (
     StopAsking,
     StopTimer,
 )
-from pipeline.core.events import Input, SignInEnded, TimerFired
+from pipeline.core.events import Input, SignInEnded
 
 
 class World:
@@ -47,7 +45,6 @@ class World:
         patience = Patience(header)
         self.clock = VirtualClock(standing.us)
         self._came: deque[Input] = deque()
-        self._timers: dict[str, abc.DisposableBase] = {}
         clock, put = self.clock, self._came.append
         self._servers = Servers(
             standing, clock=clock, bends=bends, patience=patience, put=put, on_gone=self._on_gone
@@ -59,8 +56,8 @@ class World:
             header.plan, script.asked, clock=clock, bends=bends, patience=patience, put=put
         )
         self._person = Person(clock, bends, put)
-        for id_, due in standing.timers.items():
-            self._start_timer(id_, due)
+        self._timers = Timers(script.timers, clock, put)
+        self._timers.take_over(standing, since)
         self._servers.take_over(standing, script, since)
         self.messages.take_over(standing, since)
         self.model.take_over(standing, since)
@@ -97,9 +94,9 @@ class World:
             case CancelModel(call=call):
                 self.model.cancel(call)
             case StartTimer(id=id_, seconds=seconds):
-                self._start_timer(id_, self.clock.in_seconds(seconds))
+                self._timers.start(id_, seconds)
             case StopTimer(id=id_):
-                self._stop_timer(id_)
+                self._timers.stop(id_)
             case Open(server=server, transport=transport):
                 self._servers.open(server, transport)
             case Reconnect(server=server, reason=reason):
@@ -123,15 +120,3 @@ class World:
 
     def _on_gone(self, server: str) -> None:
         self.messages.drop(server)
-
-    def _start_timer(self, id_: str, due: int) -> None:
-        self._stop_timer(id_)
-        self._timers[id_] = self.clock.at(due, partial(self._fire, id_))
-
-    def _stop_timer(self, id_: str) -> None:
-        if id_ in self._timers:
-            self._timers.pop(id_).dispose()
-
-    def _fire(self, id_: str) -> None:
-        del self._timers[id_]
-        self._came.append(TimerFired(id=id_))

@@ -77,14 +77,14 @@ def _for(x: Exchange, id_: object, text: str = "of nobody") -> bytes:
     return dialects.answer_event(x.dialect, dialects.answer_text(x.dialect, id_, result))
 
 
-def _saying(text: str) -> Step:
-    """The right answer with more text behind it, as the JSON of a peer that escapes nothing."""
+def _saying(text: str, *, is_escaped: bool = False) -> Step:
+    """The right answer with more text behind it; a peer may escape what JSON need not."""
 
     def answer_with(x: Exchange) -> bytes:
         right = json.loads(right_text(x))
         content = right["content"] if x.dialect == "seed" else right["result"]["content"]
         content[0]["text"] += text
-        data = json.dumps(right, ensure_ascii=False)
+        data = json.dumps(right, ensure_ascii=is_escaped)
         return dialects.answer_event(x.dialect, data)
 
     return say(answer_with)
@@ -110,7 +110,6 @@ def _batch(x: Exchange) -> bytes:
     return dialects.answer_event(x.dialect, f"[{other},{right_text(x)}]")
 
 
-_NEVER_CAME = _by("the connection to", "broke off")
 _REFUSED = _by("not_sent", ERROR)
 _JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
 
@@ -153,14 +152,15 @@ LOST: Mapping[str, Row] = {
         argv=("--call-timeout-max", "0.6"),
         dialects=JSON_RPC,
     ),
-    "accepted and ended": Row([run, accept, end], "unknown", "no answer", dialects=OF_ONE_STREAM),
     "a stream without an answer": Row(
         [run, accept, end], "unknown", "without a result", dialects=BY_ANSWER
     ),
     "202 in place of an answer": Row(
         [run, status("202 Accepted")], "unknown", "gave no answer", dialects=BY_ANSWER
     ),
-    "204": Row([run, b"HTTP/1.1 204 No Content\r\n\r\n"], "unknown", "no answer"),
+    "204": Row(
+        [run, b"HTTP/1.1 204 No Content\r\n\r\n"], "unknown", "no answer", dialects=BY_ANSWER
+    ),
     "HTML": Row(
         [run, status("200 OK", b"<html>", content_type="text/html")], "unknown", "no answer"
     ),
@@ -173,10 +173,10 @@ LOST: Mapping[str, Row] = {
     "a restart, executed": Row([run, accept, restart], "unknown", "broke off"),
     # --- too much ---
     "an endless line": Row(
-        [run, accept, say(b"data: " + b"x" * 3000)], "unknown", "2000 bytes", env=_SMALL
+        [run, accept, say(b"data: " + b"x" * 3000)], "unknown", "2,000 bytes", env=_SMALL
     ),
     "an endless event": Row(
-        [run, accept, say(b"data: x\n" * 1000)], "unknown", "2000 bytes", env=_SMALL
+        [run, accept, say(b"data: x\n" * 1000)], "unknown", "2,000 bytes", env=_SMALL
     ),
     "a large body": Row(
         [run, as_json(b"{" + b" " * 3000)], "unknown", "2000 bytes", env=_SMALL, dialects=BY_ANSWER
@@ -184,14 +184,14 @@ LOST: Mapping[str, Row] = {
     "a gzip bomb as JSON": Row(
         [run, as_json(bomb(b"{", _BOMB_MIB), content_encoding="gzip")],
         "unknown",
-        "2000 bytes",
+        "2,000 bytes",
         env=_SMALL,
         dialects=BY_ANSWER,
     ),
     "a gzip bomb as an event": Row(
         [run, begin_packed, say(bomb(b"data: ", _BOMB_MIB))],
         "unknown",
-        "2000 bytes",
+        "2,000 bytes",
         env=_SMALL,
         dialects=BY_ANSWER,
     ),
@@ -226,26 +226,40 @@ HARMLESS: Mapping[str, Row] = {
     "keys in another case first": Row(
         [run, accept, _dirt('{"Jsonrpc":"2.0","Method":"x"}'), answer, end],
         "answered",
+        "neither a request, a notification nor an answer",
+        dialects=JSON_RPC,
+    ),
+    "a key that is there twice first": Row(
+        [run, accept, _dirt('{"id":"call:c98","id":"call:c99","result":{}}'), answer, end],
+        "answered",
+        "'call:c99'",
         dialects=JSON_RPC,
     ),
     "JSON that is nested too deep first": Row(
         [run, accept, _dirt("[" * 100_000), answer, end], "answered", "nest", dialects=JSON_RPC
     ),
-    "NaN first": Row([run, accept, _dirt('{"a":NaN}'), answer, end], "answered", dialects=JSON_RPC),
+    "NaN first": Row(
+        [run, accept, _dirt('{"a":NaN}'), answer, end], "answered", "NaN", dialects=JSON_RPC
+    ),
     "bytes that are no UTF-8 first": Row(
-        [run, accept, say(b"data: \xff\xfe\n\n"), answer, end], "answered", dialects=JSON_RPC
+        [run, accept, say(b"data: \xff\xfe\n\n"), answer, end],
+        "answered",
+        "malformed",
+        dialects=JSON_RPC,
     ),
     "text that can drive a terminal": Row(
         [run, accept, _saying("\x1b[2J\x9b31m\u202e\U000e0041"), end], "answered"
     ),
-    "a lone surrogate": Row([run, accept, _saying(""), end], "answered"),
+    "a lone surrogate": Row([run, accept, _saying("\ud800", is_escaped=True), end], "answered"),
     "an answer as JSON": Row(
         [run, as_json(lambda x: right_text(x).encode())], "answered", dialects=BY_ANSWER
     ),
     "taken up again where it broke off": Row(
         [run, accept, keep, cut], "answered", dialects=("http",)
     ),
-    "too late": Row([run, accept, until_given_up, elsewhere, answer], "unknown", IN_TIME),
+    "too late": Row(
+        [run, accept, until_given_up, elsewhere, answer], "unknown", IN_TIME, dialects=JSON_RPC
+    ),
 }
 """Faults that cost nothing; the last one only the patience of its user."""
 

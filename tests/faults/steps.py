@@ -210,13 +210,10 @@ async def wait(x: Exchange) -> None:
 
 async def until_given_up(x: Exchange) -> None:
     """Go on when the client has given the call up, in the way that its dialect has for that."""
-    match x.dialect:
-        case "seed":
-            await x.server.got("GET", 2)  # a new stream: an answer without an id cannot come there
-        case "modern":
-            await hold_peer(x.peer)
-        case "sse" | "http":
-            await x.server.got("notifications/cancelled")
+    if x.dialect == "modern":
+        await hold_peer(x.peer)
+    else:
+        await x.server.got("notifications/cancelled")
 
 
 async def elsewhere(x: Exchange) -> None:
