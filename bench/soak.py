@@ -36,8 +36,9 @@ async def soak(seed: int, seconds: float, *, chat: int | None = None, turns: int
             drawn = draw(f"{seed}/{number}", turns)
             with tempfile.TemporaryDirectory(prefix="soak-") as folder:
                 await Chat(drawn, Path(folder), totals).run()
+            left = await check_left()
             samples.append(sample(totals.turns))
-            wrong = [*ear.heard, *await check_left(), *check_samples(samples)]
+            wrong = [*left, *check_samples(samples), *ear.heard]
             if wrong:
                 raise WrongError("\n  ".join(wrong))
         except WrongError as exc:
@@ -55,7 +56,7 @@ def _tell(seed: int, totals: Totals, samples: list[Sample]) -> None:
 
     rise = slope(samples)
     grown = "too few chats to say how it grows" if rise is None else f"{rise:+.0f} bytes a turn"
-    fds = sorted({each.fds for each in samples})
+    fds = sorted({len(each.files) for each in samples})
     seen, calls = totals.seen, totals.calls.total()
     reconnects = seen["SessionReady"] - 4 * len(samples)
     print(f"seed {seed}: {totals.turns} turns in {len(samples)} chats, nothing wrong")

@@ -55,6 +55,8 @@ def _call(message: dict[str, Any], ledger: int, seen: set[int], late: float) -> 
         case "cut":
             _write(said[-1][: len(said[-1]) // 2])
             sys.exit(3)
+        case "mute":
+            return
         case "late":
             time.sleep(late)
         case "noise":

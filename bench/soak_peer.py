@@ -12,18 +12,51 @@ Json = dict[str, Any]
 
 FAULTS = {
     "sse": (
-        *("progress", "drip", "late", "twice", "cut", "rst", "drop", "restart", "restart_first"),
+        *(
+            "progress",
+            "drip",
+            "late",
+            "mute",
+            "twice",
+            "cut",
+            "rst",
+            "drop",
+            "restart",
+            "restart_first",
+        ),
         *("down", "refuse_500", "refuse_503", "refuse_404", "fail_500"),
     ),
     "http": (
-        *("progress", "drip", "late", "twice", "cut", "rst", "drop", "restart", "restart_first"),
+        *(
+            "progress",
+            "drip",
+            "late",
+            "mute",
+            "twice",
+            "cut",
+            "rst",
+            "drop",
+            "restart",
+            "restart_first",
+        ),
         *("down", "refuse_500", "refuse_503", "refuse_404", "fail_500", "expire", "resume"),
     ),
     "modern": (
-        *("progress", "drip", "late", "twice", "cut", "rst", "drop", "restart", "restart_first"),
+        *(
+            "progress",
+            "drip",
+            "late",
+            "mute",
+            "twice",
+            "cut",
+            "rst",
+            "drop",
+            "restart",
+            "restart_first",
+        ),
         *("down", "refuse_500", "refuse_503", "refuse_404", "fail_500"),
     ),
-    "stdio": ("progress", "drip", "late", "twice", "cut", "noise", "kill", "kill_first"),
+    "stdio": ("progress", "drip", "late", "mute", "twice", "cut", "noise", "kill", "kill_first"),
 }
 """What can go wrong with a call, by the dialect of its server; a name that ends in `_first` happens
 before the call is executed, as `drop`, `down`, `expire` and `refuse_…` do."""

@@ -261,8 +261,15 @@ class FaultyServer:
             await self._say(stream, "", said, fault)
 
     async def _say(self, stream: Line, name: str, said: Sequence[bytes], fault: str) -> None:
-        if fault == "late":
-            await asyncio.sleep(self._late)
+        match fault:
+            case "late":
+                await asyncio.sleep(self._late)
+            case "mute":
+                if name:  # the answer stays open, and empty, until the client has enough of it
+                    await stream.left()
+                return
+            case _:
+                pass
         async with stream.speaker:
             await self._say_at_once(stream, name, said, fault)
 

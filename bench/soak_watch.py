@@ -4,8 +4,10 @@ Numbers come from `/proc`, so this is for Linux.
 """
 
 import asyncio
+import contextlib
 import gc
 import resource
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,23 +16,31 @@ from loguru import logger
 
 MOST_SLOPE = 4096.0  # bytes of memory for each turn, once the process is warm
 _WARM = 0.4  # of the samples are not judged: caches fill, and arenas are got
-_ENOUGH = 10  # samples, without which a slope says nothing
+_ENOUGH = 20  # samples, without which a slope says nothing
 _PATIENCE = 5.0  # seconds for tasks that were cancelled to end
 _PAGE = resource.getpagesize()
 
 
 class Sample(NamedTuple):
-    """The process after so many turns: bytes in memory, and open files."""
+    """The process after so many turns: bytes in memory, and open files by what they are."""
 
     turns: int
     rss: int
-    fds: int
+    files: Sequence[str]
 
 
 def sample(turns: int) -> Sample:
     gc.collect()
     rss = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-    return Sample(turns, rss, len(list(Path("/proc/self/fd").iterdir())))
+    return Sample(turns, rss, _files())
+
+
+def _files() -> list[str]:
+    found: list[str] = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found.append(str(link.readlink()))
+    return sorted(found)
 
 
 def peak_rss() -> int:
@@ -53,8 +63,10 @@ def check_samples(samples: Sequence[Sample]) -> list[str]:
     """What is not flat."""
     wrong: list[str] = []
     first, last = samples[0], samples[-1]
-    if last.fds > first.fds:
-        wrong.append(f"{last.fds} files are open, {first.fds} were after the first chat")
+    if len(last.files) > len(first.files):
+        new = ", ".join((Counter(last.files) - Counter(first.files)).elements())
+        were = f"{len(first.files)} were after the first chat"
+        wrong.append(f"{len(last.files)} files are open, {were}; new are {new}")
     rise = slope(samples)
     if rise is not None and rise > MOST_SLOPE:
         wrong.append(f"memory grows by {rise:.0f} bytes a turn, expected {MOST_SLOPE:.0f} at most")

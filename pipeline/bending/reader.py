@@ -145,6 +145,7 @@ class _Fold:
                 self._told.clear()
                 self._connections.clear()
                 self._signing_in.clear()
+                self._timers.clear()
                 self._is_read = False
             case SignInStarted(server=server):
                 self._signing_in[server] = self._now

@@ -15,7 +15,7 @@ from pipeline.core.events import TimerFired
 class Timers:
     """Named timers on the virtual clock.
 
-    A loop is late by a few milliseconds, and what it does then comes later by as much: so the timers
+    A loop is late by some milliseconds, and what it does then comes later by as much: so the timers
     of the recording, taken in their order, are late as they were. All others are exact.
     """
 

@@ -32,7 +32,18 @@ from pipeline.core.events import (
 from pipeline.shell.recordings import RecordedRun, RecordingError, last_run
 from tests.support.bending import Timed, after, bent, only, record, seq_of, seq_with
 from tests.support.bent_sessions import FIVE, READ, chat, sse_plan, sse_start
-from tests.support.play import ADD, answered, finished, lost, opened, posted, told, use
+from tests.support.play import (
+    ADD,
+    a_plan,
+    answered,
+    finished,
+    fired,
+    lost,
+    opened,
+    posted,
+    told,
+    use,
+)
 
 KEPT = Path(__file__).parents[1] / "recordings"
 
@@ -72,6 +83,17 @@ async def test_a_world_that_nothing_disturbs_is_the_recorded_one_to_the_microsec
     again = await bent(run, "delay:0@4")
     recorded = [(e.seq, e.at, e.item) for e in run.entries() if is_input(e.item)]
     assert [(e.seq, e.at, e.item) for e in again.entries if is_input(e.item)] == recorded
+
+
+@pytest.mark.parametrize("place", [4, 6])
+async def test_a_timer_is_as_late_as_it_was(path: Path, place: int) -> None:
+    """Started before the bend or after it: what it leads to keeps its place among all else."""
+    grace: Timed = (0.29, fired("grace:s"))
+    later: list[Timed] = [(when + 0.3, item) for when, item in chat()[2:]]
+    run = record(path, a_plan("s", model="claude-x"), *chat()[:2], grace, *later)
+    done = await bent(run, f"delay:0@{place}")
+    assert after(done, TimerFired) == 0.29
+    assert after(await bent(run, f"delay:1@{place}"), TimerFired) == pytest.approx(1.29)
 
 
 # --- drop -------------------------------------------------------------------------------------

@@ -12,6 +12,13 @@ from tests.support.in_process import QUICK, Played, play
 
 PATIENCE = ("--call-timeout", "0.4", "--call-timeout-max", "5", "--connect-timeout", "2")
 """What a person would wait for, in the time that a test has."""
+FIRST: Mapping[Dialect, str] = {
+    "seed": "GET",
+    "sse": "GET",
+    "http": "initialize",
+    "modern": "server/discover",
+}
+"""The first request that a server has to answer."""
 TWO = ("act n=1", "act n=2")
 """A call that meets the fault, and one after it: the run has to go on."""
 

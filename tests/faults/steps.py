@@ -82,7 +82,12 @@ async def answer(x: Exchange) -> None:
 async def end(x: Exchange) -> None:
     """The end of an answer that is a stream; the one stream of a session goes on."""
     if x.dialect in BY_ANSWER:
-        await x.out.end()
+        await finish(x)
+
+
+async def finish(x: Exchange) -> None:
+    """The end of a stream, in good order."""
+    await x.out.end()
 
 
 async def open_session(x: Exchange) -> None:
@@ -291,12 +296,17 @@ async def _answer_request(x: Exchange) -> None:
     """A request that is no call, as JSON or on the session's stream."""
     result = dialects.result_of(x.dialect, x.method)
     id_ = x.message["id"]
-    text = dialects.unknown_method(id_) if result is None else dialects.answer_text(x.dialect, id_, result)
+    text = (
+        dialects.unknown_method(id_)
+        if result is None
+        else dialects.answer_text(x.dialect, id_, result)
+    )
     if x.dialect in OF_ONE_STREAM:
         await accept(x)
         await say(dialects.event(text, "message"))(x)
         return
-    headers = {}
+    line = "200 OK" if result is not None else "400 Bad Request"
+    headers = {"content_type": "application/json"}
     if x.dialect == "http" and x.method == "initialize":
         headers["mcp_session_id"] = x.server.begin_session(None)
-    await as_json(text.encode(), **headers)(x)
+    await status(line, text.encode(), **headers)(x)

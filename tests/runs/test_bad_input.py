@@ -35,7 +35,10 @@ def lines_of(ended: Ended) -> list[str]:
         (["--max-turns", "zero"], "--max-turns: found 'zero', expected a whole number"),
         (["--call-timeout", "-1"], "--call-timeout: found '-1', expected a number above 0"),
         (["--dialect", "morse"], "--dialect: found 'morse', expected"),
-        (["--server", "example.org"], "--server: found 'example.org', expected http://…, https://… or a name"),
+        (
+            ["--server", "example.org"],
+            "--server: found 'example.org', expected http://…, https://… or a name",
+        ),
         (["--sink", "nowhere"], "--sink: unknown sink 'nowhere'; expected console, jsonl=PATH"),
         (["--sink", "jsonl"], "--sink: sink 'jsonl' needs a path"),
         (["-p", " "], "-p: found an empty prompt"),

@@ -168,8 +168,11 @@ def test_a_chat_uses_no_id_twice_and_ends_well(
     assert bool(wrong) == bool(words)
 
 
-def samples(rise: int, *fds: int) -> list[Sample]:
-    return [Sample(turns, 50_000_000 + rise * turns, open_) for turns, open_ in enumerate(fds, 1)]
+def samples(rise: int, *files: int) -> list[Sample]:
+    return [
+        Sample(turns, 50_000_000 + rise * turns, ["pipe"] * count)
+        for turns, count in enumerate(files, 1)
+    ]
 
 
 def test_memory_and_open_files_must_stay_flat() -> None:
@@ -177,5 +180,8 @@ def test_memory_and_open_files_must_stay_flat() -> None:
     assert check_samples(flat) == []
     assert slope(steep) == pytest.approx(5000)
     assert "memory grows by 5000 bytes a turn" in check_samples(steep)[0]
-    assert "10 files are open, 9 were after the first chat" in check_samples(samples(0, 9, 10))[0]
+    assert (
+        "10 files are open, 9 were after the first chat; new are pipe"
+        in check_samples(samples(0, 9, 10))[0]
+    )
     assert slope(samples(5000, 9, 9)) is None

@@ -152,10 +152,10 @@ class OAuthAuthorizer:
         except AuthorizationError as exc:
             self._failures += 1
             self._failed = _Failed(challenge, str(exc), exc.is_final)
-            if exc.is_final:
-                self._attempts.close(challenge, str(exc))
             if isinstance(exc, UnknownClientError):
-                await self._forget_client()
+                await self._forget_client()  # so the next try is another one
+            elif exc.is_final:
+                self._attempts.close(challenge, str(exc))
             raise
 
     async def _refresh(self) -> bool:

@@ -104,8 +104,7 @@ class Listener:
                 return await asyncio.shield(self._answer)
         except TimeoutError:
             raise AuthorizationError(
-                f"no answer came from the browser within {seconds:g} s (--oauth-timeout)",
-                is_final=False,
+                f"no answer came from the browser within {seconds:g} s (--oauth-timeout)"
             ) from None
 
     async def __aenter__(self) -> Self:
