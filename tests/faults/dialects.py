@@ -67,7 +67,7 @@ def result_of(dialect: Dialect, method: str, n: int = 0) -> Json | None:
             return {**about, "capabilities": {"tools": {"listChanged": True}}}
         case "server/discover" if dialect == "modern":
             meta = {"io.modelcontextprotocol/serverInfo": _about(dialect)}
-            offers = {"supportedVersions": [_MODERN], "capabilities": {"tools": {}}}
+            offers: Json = {"supportedVersions": [_MODERN], "capabilities": {"tools": {}}}
             return {**offers, "_meta": meta, **hints}
         case "tools/list":
             return {"tools": TOOLS, **hints}

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from tests.faults import dialects
 from tests.faults.dialects import BY_ANSWER, DIALECTS, JSON_RPC, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import Exchange, Step
+from tests.faults.good import accept, answer, as_json, end, right_text, run, say, status
 from tests.faults.ledger import ERROR
 from tests.faults.steps import (
-    accept,
-    answer,
-    as_json,
     begin_packed,
     bomb,
     close,
@@ -24,19 +22,14 @@ from tests.faults.steps import (
     drip,
     drop,
     elsewhere,
-    end,
     expire,
     half,
     keep,
     pings,
     progress,
     restart,
-    right_text,
     rst,
-    run,
-    say,
     silence,
-    status,
     until_given_up,
 )
 

@@ -5,7 +5,7 @@
     server.ledger.executed[17]  # how often the call number 17 was executed
 
 Raw asyncio, so that it can do what no framework can. What it does about a request is a script, as
-in `tests/support/wire.py`: bytes are sent as they are, steps (`tests/faults/steps.py`) know the
+in `tests/support/wire.py`: bytes are sent as they are, steps (`good.py`, `steps.py`) know the
 dialect. Where no `On` is for a request it does what a good server does.
 """
 
@@ -19,8 +19,8 @@ from contextlib import asynccontextmanager
 from tests.faults import dialects
 from tests.faults.dialects import OF_ONE_STREAM, Dialect, Json
 from tests.faults.exchange import Exchange, On, Stream
+from tests.faults.good import well
 from tests.faults.ledger import Ledger
-from tests.faults.steps import well
 from tests.support.wire import Peer, Request, read_request, rst
 
 DEADLINE = 20.0

@@ -1,4 +1,4 @@
-"""Connections and servers that are lost in mid session: what becomes of the calls, and of the run."""
+"""Connections and servers that are lost in mid session: what becomes of calls and run."""
 
 import pytest
 
@@ -16,9 +16,10 @@ from pipeline.core.events import (
 from tests.faults import dialects
 from tests.faults.dialects import CALL, DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import Exchange, On
+from tests.faults.good import accept, run
 from tests.faults.ledger import judge_run
 from tests.faults.meeting import meet
-from tests.faults.steps import accept, expire, restart, rst, run, silence
+from tests.faults.steps import expire, restart, rst, silence
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, playing
 

@@ -6,8 +6,8 @@ from pipeline.core.events import Problem
 from tests.faults import dialects
 from tests.faults.dialects import BY_ANSWER, CALL, DIALECTS, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import Exchange, On
+from tests.faults.good import accept, answer, begin, end, hold, run, say, status
 from tests.faults.meeting import FIRST, meet
-from tests.faults.steps import accept, answer, begin, end, hold, run, say, status
 from tests.support.wire import hear, serve
 
 NO_CONNECTION = 4

@@ -6,18 +6,9 @@ import pytest
 
 from tests.faults.dialects import BY_ANSWER, CALL, DIALECTS, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import On, Step
+from tests.faults.good import begin, finish, name_endpoint, run, status
 from tests.faults.meeting import FIRST, meet
-from tests.faults.steps import (
-    begin,
-    close,
-    finish,
-    name_endpoint,
-    pings,
-    restart,
-    run,
-    silence,
-    status,
-)
+from tests.faults.steps import close, pings, restart, silence
 
 FEW = {"RXMCP_RETRY_FIRST_ATTEMPTS": "2"}
 TRIES = 3  # the first one, and two more
@@ -106,5 +97,5 @@ async def test_credentials_that_expire_in_mid_session_end_it_in_words(dialect: D
     met = await meet(dialect, gone, refused)
     assert met.played.ended.code == UNAUTHORIZED
     assert "401" in met.told
-    assert [(each.outcome, bool(each.reason)) for each in met.ends][0] == ("unknown", True)
+    assert (met.ends[0].outcome, bool(met.ends[0].reason)) == ("unknown", True)
     assert len(met.server.all(FIRST[dialect])) == 2

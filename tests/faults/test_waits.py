@@ -8,8 +8,8 @@ import pytest
 from pipeline.core.events import RunEnded, StreamLost
 from tests.faults.dialects import DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import On
+from tests.faults.good import begin, finish, name_endpoint, say, status
 from tests.faults.meeting import FIRST, meet
-from tests.faults.steps import begin, finish, name_endpoint, say, status
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, playing
 
