@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.soak_checks import Wish, check_chat, check_turn
-from bench.soak_peer import FAULTS
-from bench.soak_server import HINDRANCES, FaultyServer, serving
+from bench.soak_peer import FAULTS, HINDRANCES
+from bench.soak_server import FaultyServer, serving
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import (

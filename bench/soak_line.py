@@ -43,6 +43,13 @@ class Line:
         first = f"HTTP/1.1 {status} {_REASONS.get(status, 'No')}\r\nContent-Length: {len(body)}\r\n"
         await self.send(first.encode() + head + b"\r\n" + body)
 
+    async def refuse(self, how: str) -> None:
+        """No answer at all (`drop`), or a status (`refuse_503`)."""
+        if how == "drop":
+            self.reset()
+        else:
+            await self.reply(int(how.rpartition("_")[2]), b"no")
+
     async def begin(self) -> None:
         """An event stream, that ends with its connection."""
         await self.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + _STREAM + b"\r\n")

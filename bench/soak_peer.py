@@ -61,6 +61,9 @@ FAULTS = {
 """What can go wrong with a call, by the dialect of its server; a name that ends in `_first` happens
 before the call is executed, as `drop`, `down`, `expire` and `refuse_…` do."""
 
+HINDRANCES = ("refuse_500", "refuse_503", "drop")
+"""What can go wrong with any other message."""
+
 SPARED = ("drop", "down", "expire", "refuse_500", "refuse_503", "refuse_404")
 STEPS = 3  # progress reports of a call that makes them
 RETRY_MS = 10
@@ -109,6 +112,11 @@ def done(dialect: str, n: int) -> Json:
 
 def encode(message: Json) -> bytes:
     return json.dumps({"jsonrpc": "2.0", **message}).encode()
+
+
+def event(text: bytes) -> bytes:
+    """A message as an event of a stream."""
+    return b"event: message\ndata: " + text + b"\n\n"
 
 
 def unknown_method(id_: Any) -> bytes:

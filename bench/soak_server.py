@@ -20,7 +20,6 @@ from typing import Any
 from bench import soak_peer
 from bench.soak_line import Line, Request
 
-HINDRANCES = ("refuse_500", "refuse_503", "drop")
 _AWAY = 0.05  # seconds that nobody listens after `down`
 _JSON = b"Content-Type: application/json\r\n"
 
@@ -154,14 +153,8 @@ class FaultyServer:
     async def _is_hindered(self, line: Line) -> bool:
         if not self.hindrances:
             return False
-        await self._refuse(line, self.hindrances.popleft())
+        await line.refuse(self.hindrances.popleft())
         return True
-
-    async def _refuse(self, line: Line, fault: str) -> None:
-        if fault == "drop":
-            line.reset()
-        else:
-            await line.reply(int(fault.rpartition("_")[2]), b"no")
 
     async def _post(self, line: Line, request: Request) -> None:
         message = json.loads(request.body)
@@ -203,7 +196,7 @@ class FaultyServer:
         if stream is not line:
             await line.reply(202)
             async with stream.speaker:
-                await stream.send(_event(text))
+                await stream.send(soak_peer.event(text))
             return
         head = _JSON
         if self.dialect == "http" and message["method"] == "initialize":
@@ -245,7 +238,7 @@ class FaultyServer:
             case "down":
                 await self._go_away()
             case _:
-                await self._refuse(line, fault)
+                await line.refuse(fault)
 
     async def _go_away(self) -> None:
         """Be restarted, slowly: for a moment, nobody is there."""
@@ -276,7 +269,7 @@ class FaultyServer:
     async def _say_at_once(
         self, stream: Line, name: str, said: Sequence[bytes], fault: str
     ) -> None:
-        events = [_event(text) for text in said]
+        events = [soak_peer.event(text) for text in said]
         if name and self.dialect == "http":
             hello = f"id: {name}/0\nretry: {soak_peer.RETRY_MS}\ndata:\n\n".encode()
             events = [f"id: {name}/{at}\n".encode() + event for at, event in enumerate(events, 1)]
@@ -298,10 +291,6 @@ class FaultyServer:
                 pass
         for event in events:
             await stream.send(event)
-
-
-def _event(text: bytes) -> bytes:
-    return b"event: message\ndata: " + text + b"\n\n"
 
 
 @asynccontextmanager

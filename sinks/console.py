@@ -10,6 +10,7 @@ from typing import TextIO
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import AnswerCompleted, AnswerDelta, RequestEnded, SessionReady
+from sinks.discovery import COUNTED, Discovery
 from sinks.notices import TOLD, Notice, Notices
 from sinks.offers import format_result
 from sinks.screen import Screen
@@ -50,6 +51,7 @@ class ConsoleSink:
         self._shows_results = shows_results
         self._servers: set[str] = set()
         self._notices = Notices(verbose=verbose)
+        self._discovery = Discovery() if verbose else None
         self._screen = Screen(
             Stream(out, "standard output"),
             Stream(err, "standard error"),
@@ -61,7 +63,8 @@ class ConsoleSink:
 
     def wants(self, item: Item) -> bool:
         """Everything that may need words."""
-        return isinstance(item, _WANTED)
+        is_counted = self._discovery is not None and isinstance(item, COUNTED)
+        return is_counted or isinstance(item, _WANTED)
 
     async def open(self) -> None:
         """Nothing to acquire: the streams are the caller's."""
@@ -69,7 +72,7 @@ class ConsoleSink:
     async def emit(self, entries: Sequence[Entry]) -> None:
         """Show a batch; returns when it is written."""
         for entry in entries:
-            self._show(entry.item)
+            self._show(entry)
         await self._writer.write(self._screen.take())
 
     async def close(self) -> None:
@@ -78,7 +81,8 @@ class ConsoleSink:
         if self._writer.is_usable:
             await self._writer.write(self._screen.take())
 
-    def _show(self, item: Item) -> None:
+    def _show(self, entry: Entry) -> None:
+        item = entry.item
         match item:
             case AnswerDelta(text=text):
                 self._has_streamed |= bool(text)
@@ -94,7 +98,8 @@ class ConsoleSink:
                 self._result(item)
             case _:
                 pass
-        for notice in self._notices.read(item):
+        found = () if self._discovery is None else self._discovery.read(entry)
+        for notice in (*self._notices.read(item), *found):
             if notice.is_trouble or not self._quiet:
                 self._tell(notice)
 

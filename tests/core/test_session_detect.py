@@ -138,6 +138,7 @@ def test_a_server_that_knows_our_revision_is_modern() -> None:
         rejected(DISCOVER, 405),
         rejected(DISCOVER, 406),
         rejected(DISCOVER, 415),
+        rejected(DISCOVER, 501),
         posted(DISCOVER, 400, body="Bad Request: session_id is required"),
         posted(DISCOVER, 404, body="<html>not here</html>"),
         rejected(DISCOVER, 400, -32000),
@@ -273,6 +274,7 @@ def test_silence_over_http_is_no_verdict(state: SessionsState, words: str) -> No
         rejected(INIT, 400),
         rejected(INIT, 404),
         rejected(INIT, 405),
+        posted(INIT, 501, body="<html>Unsupported method ('POST')</html>"),
         rejected(INIT, 400, -32000),
         posted(INIT, 202, body="Accepted"),
         posted(INIT, 200, body="<html></html>"),
@@ -286,6 +288,14 @@ def test_where_no_handshake_is_taken_an_event_stream_is_tried(refusal: Passing) 
     state, out = play(step, state, *ready)
     assert one(SessionReady, out).protocol == "seed"
     assert posts(then(state, lost(), opened(), endpoint("/m?session_id=1"))) == []
+
+
+def test_a_page_that_a_server_answers_with_is_told_on_one_line_and_cut() -> None:
+    page = "<html>\n  <h1>Not\there</h1>\r\n" + "x" * 900
+    state = after(an_http_plan("s", dialect="http"), opened(), rejected(DISCOVER, 404))
+    reason = one(Close, then(state, posted(INIT, 404, body=page))).reason
+    assert "HTTP 404 <html> <h1>Not here</h1> xxx" in reason
+    assert len(reason) < 300
 
 
 def test_an_event_stream_that_was_found_may_be_of_2024_11_05() -> None:

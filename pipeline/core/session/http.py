@@ -191,7 +191,7 @@ def _on_request_refused(
         return messages.on_reply(session, plan, error)
     if item.status is None and item.reason == CUT:
         return session, ()
-    if item.status is not None and item.status < _SERVER_ERROR:
+    if item.status is not None and (item.status < _SERVER_ERROR or is_final(item.status)):
         refused = f"the server refused it: {why}"
         return session, (ReplyReceived(server=server, id=item.id, error=refused),)
     lost = RequestLost(server=server, id=item.id, reason=why, is_sent=item.is_sent)

@@ -67,10 +67,11 @@ def is_frame_of(frame: FrameReceived) -> bool:
 
 
 def why_not(item: PostAnswered) -> str:
-    """In words: why a message was not taken."""
+    """In words: why a message was not taken. What the server says of it may be a whole page."""
     if item.status is None:
         return item.reason
-    return f"HTTP {item.status} {item.body[:200]}".strip()
+    said = jsonrpc.shorten(" ".join(item.body[:2000].split()), 200)
+    return f"HTTP {item.status} {said}".strip()
 
 
 def undelivered(session: Session, id_: str, why: str) -> Problem:

@@ -65,7 +65,7 @@ def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
     if is_seed(session):
         # Its `tools` came after we had lost patience: how it takes an `initialize` says nothing.
         return session, ()
-    why = messages.why_not(item)
+    why = item.reason if item.status is None else f"HTTP {item.status} {item.body[:200]}".strip()
     problem = messages.undelivered(session, item.id, why)
     if item.status in _UNAUTHORIZED:
         return give_up(session, problem.detail, item.status)

@@ -26,6 +26,7 @@ Era: TypeAlias = Literal["", "handshake", "modern"]
 
 LATER = (408, 425, 429)
 """Refusals that may be over with the next attempt."""
+_NOT_IMPLEMENTED = 501
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -160,8 +161,13 @@ def is_accepted(status: int | None) -> bool:
 
 
 def is_final(status: int | None) -> bool:
-    """Was that an answer, and would the next one be the same? "Not now" is no such thing."""
-    return status is not None and status < 500 and status not in LATER  # noqa: PLR2004  (RFC 9110, 15.6)
+    """Was that an answer, and would the next one be the same? "Not now" is no such thing.
+
+    501 is one: a server that cannot POST at all may say so (RFC 9110, 15.6.2).
+    """
+    if status is None or status in LATER:
+        return False
+    return status < 500 or status == _NOT_IMPLEMENTED  # noqa: PLR2004  (RFC 9110, 15.6)
 
 
 def pause_before(retry_ms: int | None, tries: int) -> float:
