@@ -112,7 +112,9 @@ def connect(
             api_key_header=settings.api_key_header,
             extra_headers={**entry.headers, **given},
         )
-        authorizer = make_authorizer(target, settings.oauth, terminal=is_terminal, say=say)
+        # Secrets of this client are for servers that the command line names, as the key is.
+        oauth = settings.oauth if is_ours else settings.oauth.without_credentials()
+        authorizer = make_authorizer(target, oauth, terminal=is_terminal, say=say)
         return replace(target, authorizer=authorizer)
     except ValueError as exc:
         where = f"{entry.source}: " if entry.source else ""

@@ -252,8 +252,12 @@ def test_a_server_that_does_not_keep_the_rest_loses_the_request(refusal: Any) ->
     assert only(Reconnect, out) == []
 
 
-def test_a_session_that_has_expired_loses_the_rest_and_begins_anew() -> None:
-    out = then(resuming(), rejected(GET, 404))
+@pytest.mark.parametrize(
+    "refusal",
+    [rejected(GET, 404), rejected(GET, 400, -32000, message="No valid session ID provided")],
+)
+def test_a_session_that_has_expired_loses_the_rest_and_begins_anew(refusal: Passing) -> None:
+    out = then(resuming(), refusal)
     assert one(RequestLost, out).is_sent
     assert one(SessionClosed, out).retry_in == 0.0
     assert posts(out) == ["init:s:2"]

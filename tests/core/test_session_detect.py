@@ -26,6 +26,7 @@ from tests.support.play import (
     frame,
     greeting,
     http_start,
+    kinds,
     lost,
     modern_start,
     one,
@@ -344,6 +345,11 @@ def test_an_address_that_ends_in_sse_and_has_no_stream_is_tried_the_other_way(st
 )
 def test_another_loss_of_a_stream_tells_nothing_of_the_transport(loss: Passing) -> None:
     assert only(Open, then(after(a_plan("s")), loss)) == []
+
+
+def test_a_session_that_was_ready_and_is_lost_for_good_is_told_as_lost() -> None:
+    out = then(after(a_plan("s"), *sse_start(ADD)), lost(None, status=404))
+    assert kinds(out) == ["SessionClosed"]
 
 
 @pytest.mark.parametrize("dialect", ["sse", "seed"])

@@ -565,3 +565,9 @@ def test_only_one_deadline_runs_per_step() -> None:
         StartTimer,  # tools/list
         StopTimer,
     ]
+
+
+def test_why_there_are_no_credentials_is_told_in_place_of_the_servers_page() -> None:
+    refused_ = posted("discover:s:1.1", 401, body="<html>", reason="nobody is there to allow it")
+    out = then(after(opened()), refused_)
+    assert "nobody is there to allow it (HTTP 401)" in one(Close, out).reason

@@ -114,6 +114,13 @@ def test_a_server_without_a_stream_of_its_own_is_fine(none: Passing) -> None:
     assert then(state, AGAIN) == []
 
 
+def test_404_for_a_stream_that_never_was_says_nothing_of_the_session() -> None:
+    start = http_start(ADD)
+    state = after(*start[:4], fired("grace:s"), start[5])
+    assert session(state).phase == "ready"
+    assert then(state, rejected(OWN, 404)) == []
+
+
 @pytest.mark.parametrize("failure", [{"status": None, "reason": "x"}, {"status": 503}])
 def test_a_stream_that_cannot_be_had_now_is_asked_for_again(failure: Any) -> None:
     start = http_start(ADD)
@@ -172,9 +179,18 @@ def test_a_stream_that_brings_something_or_lasts_is_a_good_one(proof: list[Passi
     assert pause(1.0) in then(state, ended("own:s:1.2"))
 
 
-def test_a_session_that_is_gone_when_its_stream_is_asked_for_again_is_renewed() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        rejected("own:s:1.2", 404),
+        rejected("own:s:1.2", 400, -32000, message="Bad Request: No valid session ID provided"),
+    ],
+)
+def test_a_session_that_is_gone_when_its_stream_is_asked_for_again_is_renewed(
+    refusal: Passing,
+) -> None:
     state = play(step, with_own(), ended(OWN), AGAIN)[0]
-    out = then(state, rejected("own:s:1.2", 404))
+    out = then(state, refusal)
     assert posts(out) == ["init:s:2"]
     assert one(SessionClosed, out).retry_in == 0.0
     assert only(Cut, out) == []

@@ -47,7 +47,6 @@ class Exchange:
     message: Json
     method: str
     stream: Stream | None = None
-    log: str = ""
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property

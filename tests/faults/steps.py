@@ -13,7 +13,7 @@ from tests.support.wire import hold as hold_peer
 from tests.support.wire import rst as reset_peer
 
 _BEAT = 0.02  # seconds between two signs of life
-RETRY_MS = 10
+RETRY_MS = 150
 
 
 async def half(x: Exchange) -> None:
@@ -73,9 +73,9 @@ async def drip(x: Exchange) -> None:
 
 async def keep(x: Exchange) -> None:
     """The answer may be had later: an event with an id and a wish for a pause, and no more now."""
-    x.log = f"call-{x.call.n}"
-    x.server.logs[x.log] = [right_answer(x, f"{x.log}/1")]
-    await x.out.send(f"id: {x.log}/0\nretry: {RETRY_MS}\ndata:\n\n".encode())
+    name = f"call-{x.call.n}"
+    x.server.logs[name] = [right_answer(x, f"{name}/1")]
+    await x.out.send(f"id: {name}/0\nretry: {RETRY_MS}\ndata:\n\n".encode())
 
 
 async def expire(x: Exchange) -> None:
@@ -87,16 +87,6 @@ async def expire(x: Exchange) -> None:
 async def restart(x: Exchange) -> None:
     """It crashes and is there again at once, knowing nothing."""
     await x.server.forget()
-
-
-async def go_down(x: Exchange) -> None:
-    """It crashes and stays away, until the test has it `listen`."""
-    await x.server.down()
-
-
-async def wait(x: Exchange) -> None:
-    """Go on when the test says so."""
-    await x.server.gate.wait()
 
 
 async def until_given_up(x: Exchange) -> None:

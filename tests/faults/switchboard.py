@@ -6,7 +6,7 @@
 
 Raw asyncio, so that it can do what no framework can. What it does about a request is a script, as
 in `tests/support/wire.py`: bytes are sent as they are, steps (`good.py`, `steps.py`) know the
-dialect. Where no `On` is for a request it does what a good server does.
+dialect. A request that no `On` is for gets what a good server gives.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ DEADLINE = 20.0
 
 
 class Switchboard:
-    """`seen` is all that it was asked, in order; `gate` is for scripts that wait for the test.
+    """`seen` is all that it was asked, in order; `begun` counts the sessions.
 
     `sessions` are those that it knows, with the stream of each where the dialect has one; `logs`
     holds what streams that may be resumed have still to say.
@@ -37,7 +37,6 @@ class Switchboard:
         self.dialect: Dialect = dialect
         self.is_framed = is_framed
         self.ledger = Ledger()
-        self.gate = asyncio.Event()
         self.seen: list[Exchange] = []
         self.sessions: dict[str, Stream | None] = {}
         self.logs: dict[str, list[bytes]] = {}

@@ -5,11 +5,13 @@ import time
 
 import pytest
 
+from pipeline.core.commands import StartTimer
 from pipeline.core.events import RunEnded, StreamLost
-from tests.faults.dialects import DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
+from tests.faults.dialects import CALL, DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import On
-from tests.faults.good import begin, finish, name_endpoint, say, status
+from tests.faults.good import accept, begin, finish, name_endpoint, run, say, status
 from tests.faults.meeting import FIRST, meet
+from tests.faults.steps import RETRY_MS, cut, keep
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, playing
 
@@ -68,6 +70,18 @@ async def test_an_id_that_no_header_can_carry_does_not_end_the_way_back(
     met = await meet(dialect, poisoned)
     assert [x.request.headers.get("last-event-id") for x in met.server.all("GET")] == [None, None]
     assert met.played.ended == RunEnded(code=0)
+
+
+async def test_an_answer_that_broke_off_is_taken_up_again_after_the_pause_that_was_asked_for() -> (
+    None
+):
+    met = await meet("http", On(CALL, run, accept, keep, cut))
+    assert [each.outcome for each in met.ends] == ["answered", "answered"]
+    assert met.server.ledger.executed == {1: 1, 2: 1}
+    asked = [x.request.headers.get("last-event-id") for x in met.server.all("GET")]
+    assert asked == [None, "call-1/0"]
+    pauses = [t.seconds for t in met.played.only(StartTimer) if t.id.startswith("resume:")]
+    assert pauses == [RETRY_MS / 1000]
 
 
 async def _first_loss(dialect: Dialect, *faults: On) -> StreamLost:

@@ -255,7 +255,7 @@ def _on_resumed(session: Session, plan: Plan, item: PostAnswered) -> Move:
         session, outputs = messages.on_body(session, plan, replace(item, id=request))
         if request not in session.answers:
             return session, outputs
-    is_expired = session.phase == "ready" and _is_expired(session, item, None)
+    is_expired = session.phase == "ready" and _is_expired(session, item, _error_in(item))
     session, more = answers.on_refused(session, plan, request, item)
     outputs = (*outputs, *more)
     if not is_expired:
@@ -267,8 +267,8 @@ def _on_resumed(session: Session, plan: Plan, item: PostAnswered) -> Move:
 def _on_standing(session: Session, plan: Plan, item: PostAnswered) -> Move:
     """The server's own stream, or the subscription: there, not there, or over at once."""
     if session.era == "handshake":
-        is_expired = session.phase == "ready" and _is_expired(session, item, None)
-        if is_expired and session.had_stream and session.vain <= plan.max_resumptions:
+        is_expired = session.phase == "ready" and _is_expired(session, item, _error_in(item))
+        if is_expired and session.had_stream:
             return _renew(session, plan, item)
         session, outputs = own_stream.on_posted(session, plan, item)
         if session.phase != "attending":

@@ -31,6 +31,9 @@ from pipeline.core.session.state import Move, Outputs, Session, start_over
 _RESULT_TYPES = ("complete", "input_required", "task")
 
 
+_UNAUTHORIZED = (401, 403)
+
+
 def on_message(session: Session, plan: Plan, text: str, asked: jsonrpc.Id = None) -> Move:
     """The data of a `message` event. `asked` is the id of the request that it must be about."""
     try:
@@ -70,6 +73,8 @@ def why_not(item: PostAnswered) -> str:
     """In words: why a message was not taken. What the server says of it may be a whole page."""
     if item.status is None:
         return item.reason
+    if item.status in _UNAUTHORIZED and item.reason:
+        return f"{item.reason} (HTTP {item.status})"  # why there are no other credentials
     said = jsonrpc.shorten(" ".join(item.body[:2000].split()), 200)
     return f"HTTP {item.status} {said}".strip()
 
