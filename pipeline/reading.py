@@ -9,6 +9,7 @@ from loguru import logger
 from msgspec.structs import replace
 
 from config.settings import Settings
+from config.streams import write
 from pipeline.bending.bend import bend, bent_header
 from pipeline.bending.report import report
 from pipeline.core.codec import FORMAT
@@ -154,4 +155,4 @@ def _verdict(run: RecordedRun, done: Replayed) -> str:
 
 
 def _say(stream: TextIO, text: str) -> None:
-    print(text, file=stream)
+    write(stream, f"{text}\n")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from pipeline.shell.recordings import RecordingError, last_run, read_runs
 from sinks.jsonl import JsonlSink
 from sinks.memory import MemorySink
 from tests.core.test_core_properties import ANY, PLAN, World
-from tests.support.program import run
+from tests.support.program import MAIN, run
 
 AT = "2026-11-24T06:28:23.000001Z"
 CHECK = ReplayOptions(check=True)
@@ -196,3 +198,19 @@ async def test_recordings_of_real_servers_are_replayed_to_the_letter(path: Path)
     done = await replay(last_run(path), [], CHECK)
     assert done.difference is None, str(done.difference)
     assert done.ended == RunEnded(code=0)
+
+
+async def test_a_reader_that_is_gone_hears_of_no_fault(tmp_path: Path) -> None:
+    """As in `show run.jsonl | head -1`: nobody reads on, and that is no fault of ours."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(MAIN), "show", str(KEPT / "server-everything-sse.jsonl")),
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writing)
+    async with asyncio.timeout(60):
+        _, told = await process.communicate()
+    assert (process.returncode, told) == (0, b"")
