@@ -30,7 +30,10 @@ from pipeline.core.migrations import (
 from pipeline.core.tools import digest
 from tests.core.test_canonical import JSON, TEXT
 
-KEPT = sorted((Path(__file__).parents[1] / "recordings").glob("*.jsonl"))
+FORMAT_1 = b'{"kind":"recording","format":1,'
+RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").glob("*.jsonl"))
+KEPT = [path for path in RECORDINGS if path.read_bytes().startswith(FORMAT_1)]
+"""Those that were recorded before there was a format 2."""
 FIRST = b'{"kind":"recording","format":1,"session":"5e55"}'
 ADD = Tool(server="s", name="add", alias="mcp__s__add", description="größer", input_schema={"a": 1})
 BARE = msgspec.json.encode(ADD)
