@@ -13,20 +13,24 @@ _SUBSCRIBED = {
 }
 
 
-def question(item: QuestionAsked | QuestionClosed) -> Notice:
-    """What a server asks, and how that ended."""
-    who = short_name(item.server)
-    match item:
-        case QuestionAsked(form="url", message=message, url=url):
+def asked(question: QuestionAsked) -> Notice:
+    """What a server asks."""
+    who, what = short_name(question.server), short_reason(question.message)
+    match question.form:
+        case "url":
             # Never shortened: whoever goes there must see where.
-            return Notice("=", f"{who} wants you to visit {url}", short_reason(message))
-        case QuestionAsked(form="sample", message=message):
-            return Notice("=", f"{who} asks your model: {short_reason(message)}")
-        case QuestionAsked(message=message):
-            return Notice("=", f"{who} asks: {short_reason(message)}")
-        case QuestionClosed(action=action, reason=why):
-            end = f"{who}: question {_ENDS[action]}"
-            return Notice("=", f"{end}: {short_reason(why)}" if why else end)
+            text = f"{who} wants you to visit {question.url}"
+            return Notice("=", text, what, is_question=True)
+        case "sample":
+            return Notice("=", f"{who} asks your model: {what}", is_question=True)
+        case "form":
+            return Notice("=", f"{who} asks: {what}", is_question=True)
+
+
+def closed(question: QuestionClosed) -> Notice:
+    """How that ended."""
+    end = f"{short_name(question.server)}: question {_ENDS[question.action]}"
+    return Notice("=", f"{end}: {short_reason(question.reason)}" if question.reason else end)
 
 
 def request(started: RequestStarted | None, ended: RequestEnded) -> Sequence[Notice]:
@@ -43,11 +47,8 @@ def request(started: RequestStarted | None, ended: RequestEnded) -> Sequence[Not
         )
     if ended.method in _SUBSCRIBED:
         uri = "" if started is None else str(started.params.get("uri", ""))
-        return (
-            Notice(
-                "=", f"{short_name(ended.server)}: {_SUBSCRIBED[ended.method]} {short_reason(uri)}"
-            ),
-        )
+        words = f"{short_name(ended.server)}: {_SUBSCRIBED[ended.method]} {short_reason(uri)}"
+        return (Notice("=", words.rstrip()),)
     # Why a list is empty shows in the result; why it is not whole does not.
     is_more = any(is_list(value) and value for value in ended.result.values())
     return (

@@ -100,7 +100,7 @@ class ConsoleSink:
                 pass
         found = () if self._discovery is None else self._discovery.read(entry)
         for notice in (*self._notices.read(item), *found):
-            if notice.is_trouble or not self._quiet:
+            if notice.is_trouble or notice.is_question or not self._quiet:
                 self._tell(notice)
 
     def _result(self, ended: RequestEnded) -> None:

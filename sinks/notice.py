@@ -15,6 +15,7 @@ _MAX_NAMES = 8
 class Notice(msgspec.Struct, frozen=True):
     """One line for a person; `hint`, if there is one, goes on a line of its own below it.
 
+    `is_question`: somebody is asked, and could not answer without it.
     The words still hold foreign text as it came, only shortened: whoever displays them makes it
     harmless.
     """
@@ -23,6 +24,7 @@ class Notice(msgspec.Struct, frozen=True):
     text: str
     hint: str = ""
     is_failure: bool = False
+    is_question: bool = False
 
     @property
     def is_trouble(self) -> bool:

@@ -9,7 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.core.commands import Item
+from msgspec.structs import replace
+
+from pipeline.core.commands import Ask, Item
 from pipeline.core.content import to_text
 from pipeline.core.events import (
     AnswerCompleted,
@@ -44,6 +46,7 @@ from sinks.terminal_text import clip
 
 TOLD = (
     AnswerCompleted,
+    Ask,
     CallRejected,
     OffersChanged,
     Problem,
@@ -89,6 +92,7 @@ class Notices:
         self._told_lost: set[str] = set()
         self._calls: dict[str, str] = {}
         self._requests: dict[str, RequestStarted] = {}
+        self._questions: dict[str, QuestionAsked] = {}
         self._has_told_trouble = False
 
     def read(self, item: Item) -> Sequence[Notice]:
@@ -124,8 +128,13 @@ class Notices:
             case ToolEnded(call=call):
                 self._calls.pop(call, None)
                 return (_tool_ended(item, verbose=self._verbose),)
-            case QuestionAsked() | QuestionClosed():
-                return (asked_words.question(item),)
+            case QuestionAsked(question=question):
+                self._questions[question] = item
+                return ()
+            case Ask(question=question):
+                return self._asked(question)
+            case QuestionClosed(question=question):
+                return (*self._unasked(question), asked_words.closed(item))
             case RequestStarted(request=request):
                 self._requests[request] = item
                 return ()
@@ -150,6 +159,15 @@ class Notices:
                 return self._ended(item)
             case _:
                 return ()
+
+    # A question is told when it is somebody's turn to answer it, else together with its end.
+
+    def _asked(self, question: str) -> Sequence[Notice]:
+        asked = self._questions.pop(question, None)
+        return () if asked is None else (asked_words.asked(asked),)
+
+    def _unasked(self, question: str) -> Sequence[Notice]:
+        return [replace(notice, is_question=False) for notice in self._asked(question)]
 
     # A session is told when its tools are known, which is right after it is ready.
 

@@ -28,11 +28,11 @@ COMMANDS = {
     "skills": Command("", "what servers know how to do"),
     "prompts": Command("", "prompts that servers have ready"),
     "prompt": Command("NAME [key=value …]", "put one of them to the model"),
-    "complete": Command("NAME|TEMPLATE key=START [key=value …]", "what an argument may go on with"),
+    "complete": Command("NAME|TEMPLATE key=START", "what an argument may go on with"),
 }
 """What may be typed, without the slash."""
 
-_LONGEST, _COLUMN = 80, 44
+_LONGEST, _COLUMN = 80, 36
 _LISTS = {
     "resources": "resources/list",
     "templates": "resources/templates/list",
@@ -78,26 +78,27 @@ def request(command: str, words: Sequence[str], *, into_chat: bool = False) -> R
         SlashError: If the words do not fit.
     """
     server = words[0][1:] if words and words[0].startswith("@") else ""
-    method, params = _meaning(command, words[1:] if server else words)
+    typed = f"/{command}" if into_chat else command
+    method, params = _meaning(command, words[1:] if server else words, typed)
     is_prompt = method == "prompts/get"
     return RequestSubmitted(
         method=method, params=params, server=server, into_chat=into_chat and is_prompt
     )
 
 
-def _meaning(command: str, words: Sequence[str]) -> tuple[str, Json]:
+def _meaning(command: str, words: Sequence[str], typed: str) -> tuple[str, Json]:
     match command, list(words):
         case ("resources" | "templates" | "prompts" | "skills") as what, []:
             return _LISTS[what], {}
         case ("read" | "subscribe" | "unsubscribe") as verb, [uri]:
             return f"resources/{verb}", {"uri": uri}
         case "prompt", [name, *pairs]:
-            return "prompts/get", {"name": name, "arguments": dict(_pairs(command, pairs))}
+            return "prompts/get", {"name": name, "arguments": dict(_pairs(typed, pairs))}
         case "complete", [name, pair, *others]:
-            return "completion/complete", _completion(name, _pairs(command, [pair, *others]))
+            return "completion/complete", _completion(name, _pairs(typed, [pair, *others]))
         case _:
-            found = shorten(" ".join([command, *words]), _LONGEST)
-            expected = f"{command} {COMMANDS[command].words}".rstrip()
+            found = shorten(" ".join([typed, *words]), _LONGEST)
+            expected = f"{typed} {COMMANDS[command].words}".rstrip()
             raise SlashError(f"found {found!r}, expected {expected}")
 
 
@@ -114,12 +115,11 @@ def _completion(name: str, pairs: Sequence[tuple[str, str]]) -> Json:
     return {**params, "context": {"arguments": dict(known)}} if known else params
 
 
-def _pairs(command: str, words: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(typed: str, words: Sequence[str]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for word in words:
         key, is_pair, value = word.partition("=")
         if not is_pair or not key:
-            found_word = shorten(word, _LONGEST)
-            raise SlashError(f"{command}: found {found_word!r}, expected key=value")
+            raise SlashError(f"{typed}: found {shorten(word, _LONGEST)!r}, expected key=value")
         found.append((key, value))
     return found

@@ -130,7 +130,8 @@ def _expected(field: Field, desk: Desk) -> str:
             words = f"1 to {len(field.choices)}, several with commas"
         case _:
             words = desk.short(expected(field))
-    return words if field.is_required else f"{words}, may stay empty"
+    is_open = not field.is_required and field.default is None
+    return f"{words}, may stay empty" if is_open else words
 
 
 def _shown(field: Field, value: Any, desk: Desk) -> str:
@@ -152,7 +153,7 @@ async def _url(asked: QuestionAsked, desk: Desk) -> _Action:
     host = urlsplit(asked.url).hostname or ""
     desk.say(f"  it leads to {desk.short(host, _TEXT)}")
     if "xn--" in host or not host.isascii():
-        desk.say("! that name has letters that look like others: make sure it is the right one")
+        desk.say("! that name has letters that may look like others: make sure it is the right one")
     return await _yes_or_no("have you been there? [y/N] ", desk)
 
 

@@ -96,16 +96,16 @@ def test_all_else_is_a_prompt(typed: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("/read", "found 'read', expected read URI"),
-        ("/read a b", "found 'read a b', expected read URI"),
-        ("/resources now", "found 'resources now', expected resources"),
-        ("/prompt", "expected prompt NAME [key=value …]"),
-        ("/prompt greet Ada", "prompt: found 'Ada', expected key=value"),
-        ("/prompt greet =Ada", "prompt: found '=Ada', expected key=value"),
-        ("/complete greet", "expected complete NAME|TEMPLATE key=START"),
-        ("/complete greet name", "complete: found 'name', expected key=value"),
+        ("/read", "found '/read', expected /read URI"),
+        ("/read a b", "found '/read a b', expected /read URI"),
+        ("/resources now", "found '/resources now', expected /resources"),
+        ("/prompt", "expected /prompt NAME [key=value …]"),
+        ("/prompt greet Ada", "/prompt: found 'Ada', expected key=value"),
+        ("/prompt greet =Ada", "/prompt: found '=Ada', expected key=value"),
+        ("/complete greet", "expected /complete NAME|TEMPLATE key=START"),
+        ("/complete greet name", "/complete: found 'name', expected key=value"),
         ("/read 'a", "No closing quotation"),
-        ("/read @docs", "found 'read', expected read URI"),
+        ("/read @docs", "found '/read', expected /read URI"),
     ],
 )
 def test_words_that_do_not_fit_are_refused_with_what_was_expected(typed: str, words: str) -> None:
@@ -134,3 +134,10 @@ def test_every_command_of_the_list_is_one(command: str) -> None:
     }.get(command, [])
     assert parse(" ".join([f"/{command}", *words])) is not None
     assert f"/{command} " in help_text()
+
+
+def test_the_command_line_is_answered_in_its_own_words() -> None:
+    with pytest.raises(SlashError, match=r"^found 'read', expected read URI$"):
+        request("read", [])
+    with pytest.raises(SlashError, match=r"^prompt: found 'x', expected key=value$"):
+        request("prompt", ["greet", "x"])

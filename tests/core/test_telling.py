@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pipeline.core.codec import Entry, Header
-from pipeline.core.commands import CallModel, CancelModel, Item, Open, Post
+from pipeline.core.commands import CallModel, CancelModel, Item, Open, Post, ReadPrompt
 from pipeline.core.events import (
     AnswerCompleted,
     CallRejected,
@@ -17,10 +17,15 @@ from pipeline.core.events import (
     Problem,
     PromptCancelled,
     PromptSubmitted,
+    QuestionAsked,
+    RequestEnded,
+    RequestStarted,
+    RequestSubmitted,
     RunEnded,
     RunResumed,
     SessionReady,
     StreamLost,
+    Tokens,
     ToolProgress,
     ToolRepeated,
     Usage,
@@ -181,6 +186,72 @@ def test_a_persons_own_call_is_a_turn_without_an_answer() -> None:
     assert (first.ended, first.answer) == (1.0, None)
     assert (second.began, second.ended) == (2.0, 2.0)
     assert isinstance(second.steps[0], Note)
+
+
+def requested(id_: str, server: str = LOGS, method: str = "resources/read") -> Item:
+    return RequestStarted(request=id_, server=server, method=method)
+
+
+def answered(id_: str, server: str = LOGS, method: str = "resources/read") -> Item:
+    return RequestEnded(request=id_, server=server, method=method, outcome="answered", result={})
+
+
+READ = RequestSubmitted(method="resources/read")
+
+
+def test_a_persons_request_is_a_turn_that_ends_with_its_last_answer() -> None:
+    wish = RequestSubmitted(method="resources/list")
+    told = story(
+        (0.0, [wish, requested("r1", LOGS, wish.method), answered("r1", LOGS, wish.method)]),
+        (1.0, [requested("r2", GIT, wish.method)]),
+        (2.0, [answered("r2", GIT, wish.method), ReadPrompt()]),
+    )
+    (turn,) = told.turns
+    assert (turn.wish, turn.began, turn.ended, turn.answer) == (wish, 0.0, 2.0, None)
+    assert [type(step) for step in turn.steps] == [Note] * 4
+
+
+def test_what_is_asked_next_is_another_turn() -> None:
+    told = story(
+        (0.0, [READ, *prompts("why?"), requested("r1")]),
+        (1.0, [answered("r1"), asked(1)]),
+        (2.0, [*thought(1, text("so")), ANSWERED]),
+    )
+    first, second = told.turns
+    assert (first.wish, first.ended, len(first.steps)) == (READ, 1.0, 2)
+    assert (second.began, second.answer) == (1.0, ANSWERED)
+
+
+def test_a_servers_prompt_that_the_model_answers_is_one_turn() -> None:
+    wish = RequestSubmitted(method="prompts/get", into_chat=True)
+    told = story(
+        (0.0, [wish, requested("r1", method=wish.method), answered("r1", method=wish.method)]),
+        (1.0, [asked(1)]),
+        (2.0, [*thought(1, text("so")), ANSWERED]),
+    )
+    (turn,) = told.turns
+    assert (turn.wish, turn.ended, turn.answer) == (wish, 2.0, ANSWERED)
+    assert len(turn.steps) == 3
+
+
+def test_what_the_model_says_to_a_server_begins_no_turn_and_is_nobody_elses_cost() -> None:
+    sample = replace(asked(1), call="sample:q1")
+    said = ModelFinished(call="sample:q1", content=(), stop_reason="end_turn")
+    used = Usage(model="m", tokens=Tokens(input=7))
+    question = QuestionAsked(question="q1", server=LOGS, form="sample", message="x")
+    told = story(
+        (0.0, [*prompts("one"), asked(1)]),
+        (1.0, [sample, said, used]),
+        (2.0, [*thought(1, text("so")), ANSWERED]),
+        (3.0, [question, sample, said, used]),
+    )
+    (turn,) = told.turns
+    first, second = told.model_turns
+    assert (first.call, first.usage is None) == ("model:1", False)
+    assert (second.call, second.usage) == ("sample:q1", used)
+    assert [note.item for note in told.chapters if isinstance(note, Note)] == [question]
+    assert told.spent[-1].total.input == 14 + first.usage.tokens.input if first.usage else False
+    assert turn.ended == 2.0
 
 
 def test_a_recording_that_stops_has_no_end() -> None:

@@ -1,18 +1,20 @@
 """What servers send, its amount and what is in it: bounded, in order, harmless on the screen."""
 
 import json
+import re
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from config.help import help_text
 from pipeline.core.events import ToolProgress
 from tests.faults import dialects
 from tests.faults.dialects import BY_ANSWER, CALL, DIALECTS, FLAGS, JSON_RPC, Dialect
 from tests.faults.exchange import Exchange, On
 from tests.faults.good import accept, answer, as_json, end, run, say, told
 from tests.faults.meeting import meet
-from tests.faults.rows import saying
+from tests.faults.rows import ROWS, saying
 from tests.faults.steps import begin_packed, bomb
 from tests.faults.switchboard import switchboard
 from tests.support.program import run as run_program
@@ -109,3 +111,16 @@ async def test_a_lone_surrogate_costs_one_character_and_not_the_answer(dialect: 
     first, _ = met.ends
     assert (first.outcome, first.is_error) == ("answered", False)
     assert first.content[0]["text"] == f"{dialects.text_of(1)}\ufffd"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="limits are told with flags that do not exist: they are variables (RXMCP_…) only",
+)
+@pytest.mark.parametrize("name", ["an endless line", "a large body"])
+async def test_a_limit_is_told_with_a_setting_that_exists(name: str) -> None:
+    row = ROWS[name]
+    argv = ("--call-timeout", "5")
+    met = await meet("http", On(CALL, *row.script), argv=argv, env=row.env)
+    (flag,) = re.findall(r"--[a-z-]+", met.ends[0].reason)
+    assert flag in help_text("rxmcp")

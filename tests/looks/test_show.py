@@ -2,15 +2,23 @@
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.core.commands import ReadPrompt
 from pipeline.core.events import (
     AnswerCompleted,
     CallSubmitted,
     Problem,
     PromptCancelled,
     PromptSubmitted,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
+    RequestSubmitted,
+    ResourceUpdated,
     RunEnded,
     RunResumed,
     ToolEnded,
@@ -175,6 +183,32 @@ def test_a_persons_own_call_and_a_run_that_went_on_are_told(tmp_path: Path) -> N
         "1 unsent",
     ):
         assert words in told, words
+
+
+def test_what_was_asked_for_besides_tools_is_told_and_what_servers_asked(tmp_path: Path) -> None:
+    read: dict[str, Any] = {"server": LOGS, "method": "resources/read"}
+    wish = RequestSubmitted(method="resources/read", params={"uri": "demo://a"})
+    url = "https://a.example/login"
+    script: Script = [
+        (0.0, [wish, RequestStarted(request="r1", **read, params=wish.params)]),
+        (0.1, [QuestionAsked(question="q1", server=LOGS, form="url", message="log in", url=url)]),
+        (0.2, [QuestionClosed(question="q1", server=LOGS, action="accept")]),
+        (0.3, [RequestEnded(request="r1", **read, outcome="answered", result={}), ReadPrompt()]),
+        (0.4, [wish, RequestStarted(request="r2", **read, params=wish.params)]),
+        (0.5, [RequestEnded(request="r2", **read, outcome="answered", error="gone")]),
+        (0.6, [ResourceUpdated(server=LOGS, uri="demo://a"), RunEnded(code=0)]),
+    ]
+    told = shown(tmp_path, script)
+    for words in (
+        "you    resources/read demo://a",
+        ">      resources/read demo://a at logs",
+        f"=      logs wants you to visit {url}",
+        "=      logs: question answered",
+        "<      resources/read at logs ok",
+        "!      resources/read at logs: gone",
+        "=      logs: demo://a has changed",
+    ):
+        assert words in told, told
 
 
 def test_a_system_prompt_is_shown(tmp_path: Path) -> None:

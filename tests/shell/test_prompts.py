@@ -15,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.codec import encode
-from pipeline.core.events import InputEnded, PromptRejected, PromptSubmitted
+from pipeline.core.events import (
+    InputEnded,
+    PromptRejected,
+    PromptSubmitted,
+    QuestionAnswered,
+    RequestSubmitted,
+)
 from pipeline.shell.prompts import PipeReader, PromptEvent, stdin_fd, to_prompt
 
 END = InputEnded()
@@ -311,6 +317,8 @@ async def test_a_loop_that_cannot_watch_reads_on_a_thread(
         (b"one\ntwo\n", submitted("one\ntwo")),
         (b"\xef\xbb\xbfa\xff\r\n", submitted("a\ufffd", repaired=True)),
         (b"\n\n", EMPTY),
+        (b"/prompts\n", submitted("/prompts")),
+        (b"/read a b\nmore", submitted("/read a b\nmore")),
         (b"x\n" * 51, too_long("101", "100")),
         (b"x" * 501, too_long("501", "100")),
     ],
@@ -379,3 +387,22 @@ def test_standard_input_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", file)
         assert stdin_fd() == file.fileno()
     assert stdin_fd() is None
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+async def test_a_line_may_be_a_command_as_in_a_chat(pipe: Pipe) -> None:
+    pipe.write(b"/resources\n/read a b\n/unknown\n")
+    pipe.end()
+    assert await read_everything(pipe.reader) == [
+        RequestSubmitted(method="resources/list"),
+        PromptRejected(reason="found '/read a b', expected /read URI"),
+        submitted("/unknown"),
+    ]
+
+
+async def test_nobody_answers_questions_at_a_pipe(pipe: Pipe) -> None:
+    pipe.write(b"y\n")
+    assert await pipe.reader.ask("q1") == QuestionAnswered(question="q1", action="cancel")
+    assert await pipe.read() == submitted("y")

@@ -11,13 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.input.base import PipeInput
 from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.patch_stdout import StdoutProxy
 
-from pipeline.core.events import InputEnded, PromptCancelled, PromptRejected, PromptSubmitted
+from pipeline.core.events import (
+    InputEnded,
+    PromptCancelled,
+    PromptRejected,
+    PromptSubmitted,
+    QuestionAnswered,
+    QuestionAsked,
+    RequestSubmitted,
+)
 from pipeline.shell.prompts import PromptEvent
 from pipeline.shell.terminal import TerminalReader
 
@@ -46,6 +55,8 @@ async def read(reader: TerminalReader) -> PromptEvent:
         (f"{ESC}[200~pasted\nlines{ESC}[201~\r", PromptSubmitted(text="pasted\nlines")),
         ("\r \rhello\r", PromptSubmitted(text="hello")),
         ("/help\r", PromptSubmitted(text="/help")),
+        ("/prompts\r", RequestSubmitted(method="prompts/list")),
+        ("/read\r", PromptRejected(reason="found '/read', expected /read URI")),
         ("/exit\r", InputEnded()),
         (" /quit \r", InputEnded()),
         (CTRL_D, InputEnded()),
@@ -166,6 +177,137 @@ async def test_a_line_that_was_sent_is_not_asked_for_again(keys: PipeInput) -> N
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert await read(reader) == PromptSubmitted(text="sent")
+
+
+# --- questions of servers -----------------------------------------------------------------------
+
+VISIT = QuestionAsked(
+    question="q1", server="s", form="url", message="log in", url="https://a.example/"
+)
+YES = QuestionAnswered(question="q1", action="accept")
+
+
+class Asking(TerminalReader):
+    """A reader that knows of one question; `reached`: it is that question's turn."""
+
+    def __init__(self) -> None:
+        super().__init__(asked=self._look_up)
+        self.reached = asyncio.Event()
+
+    def _look_up(self, question: str) -> QuestionAsked | None:
+        self.reached.set()
+        return {"q1": VISIT}.get(question)
+
+    async def is_asked(self) -> None:
+        async with asyncio.timeout(10):
+            await self.reached.wait()
+
+
+async def ask(reader: TerminalReader) -> QuestionAnswered:
+    async with asyncio.timeout(10):
+        return await reader.ask("q1")
+
+
+async def editing(reader: TerminalReader, text: str) -> None:
+    """Wait until this stands in the line that is being typed."""
+    session = reader._session  # pyright: ignore[reportPrivateUsage]
+    assert session is not None
+    typed = asyncio.Event()
+    buffer = session.default_buffer
+    buffer.on_text_changed += lambda _: typed.set() if buffer.text == text else None
+    async with asyncio.timeout(10):
+        while buffer.text != text:
+            await typed.wait()
+
+
+async def test_a_question_is_asked_while_nothing_is_typed(keys: PipeInput) -> None:
+    keys.send_text("y\r")
+    assert await ask(Asking()) == YES
+
+
+@pytest.mark.parametrize("leaving", [CTRL_C, CTRL_D])
+async def test_whoever_leaves_a_question_has_cancelled_it(leaving: str, keys: PipeInput) -> None:
+    keys.send_text(leaving)
+    assert await ask(Asking()) == QuestionAnswered(question="q1", action="cancel")
+
+
+async def test_a_question_that_is_closed_by_then_is_cancelled() -> None:
+    assert await ask(TerminalReader()) == QuestionAnswered(question="q1", action="cancel")
+
+
+async def test_what_is_being_typed_waits_for_a_question_and_then_goes_on(keys: PipeInput) -> None:
+    reader = Asking()
+    keys.send_text("x\r")
+    await read(reader)
+    reading = asyncio.create_task(read(reader))
+    keys.send_text("half")
+    await editing(reader, "half")
+    answering = asyncio.create_task(ask(reader))
+    await reader.is_asked()
+    keys.send_text("y\r")
+    assert await answering == YES
+    keys.send_text(" a line\r")
+    assert await reading == PromptSubmitted(text="half a line")
+
+
+async def test_a_question_that_is_taken_back_at_once_leaves_the_line_as_it_was(
+    keys: PipeInput,
+) -> None:
+    """At any step of its way: what is being typed goes on, and the next question comes."""
+    reader = Asking()
+    keys.send_text("x\r")
+    await read(reader)
+    for steps in range(12):
+        reading = asyncio.create_task(read(reader))
+        keys.send_text(f"half {steps}")
+        await editing(reader, f"half {steps}")
+        answering = asyncio.create_task(reader.ask("q1"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        answering.cancel()
+        await asyncio.wait([answering])
+        keys.send_text("!\r")
+        assert await reading == PromptSubmitted(text=f"half {steps}!")
+    keys.send_text("y\r")
+    assert await ask(reader) == YES
+
+
+async def test_a_read_that_is_cancelled_while_a_question_waits_loses_nothing(
+    keys: PipeInput,
+) -> None:
+    reader = Asking()
+    keys.send_text("x\r")
+    await read(reader)
+    reading = asyncio.create_task(reader.read())
+    keys.send_text("half")
+    await editing(reader, "half")
+    answering = asyncio.create_task(ask(reader))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert reading.cancelled()
+    await reader.is_asked()
+    keys.send_text("y\r")
+    assert await answering == YES
+    keys.send_text(" a line\r")
+    assert await read(reader) == PromptSubmitted(text="half a line")
+
+
+async def test_help_is_shown_and_is_no_prompt(
+    keys: PipeInput, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys.send_text(" /help \rhello\r")
+    assert await read(TerminalReader(help="what there is")) == PromptSubmitted(text="hello")
+    assert capsys.readouterr().err == "what there is\n"
+
+
+async def test_a_server_drives_no_terminal(
+    keys: PipeInput, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = replace(VISIT, url="https://\u202emoc.elgoog/")
+    keys.send_text("y\r")
+    assert await ask(TerminalReader(asked=lambda _: evil)) == YES
+    assert "\\u202e" in capsys.readouterr().err
 
 
 async def test_the_handlers_of_signals_and_of_the_loop_stay(keys: PipeInput) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TextIO, get_args
 import pytest
 
 from pipeline.core.codec import Entry
-from pipeline.core.commands import Item
+from pipeline.core.commands import Ask, Item
 from pipeline.core.events import (
     AnswerCompleted,
     AnswerDelta,
@@ -113,6 +113,7 @@ def evil_items() -> list[Item]:
             QuestionAsked(question=EVIL, server=EVIL, form=form, message=EVIL, url=EVIL)
             for form in forms
         ),
+        Ask(question=EVIL),
         QuestionClosed(question=EVIL, server=EVIL, action="refused", reason=EVIL),
         ResourceUpdated(server=EVIL, uri=EVIL),
         OffersChanged(server=EVIL, what="prompts"),

@@ -4,12 +4,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.commands import Item
+from pipeline.core.commands import Ask, Item
 from pipeline.core.events import (
     AnswerCompleted,
     CallRejected,
+    OffersChanged,
     Problem,
     PromptSubmitted,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
+    ResourceUpdated,
     Route,
     RunEnded,
     ServerLogged,
@@ -49,6 +55,25 @@ def ended(outcome: Any = "answered", **fields: Any) -> ToolEnded:
 
 def stopped(stop: Any) -> AnswerCompleted:
     return AnswerCompleted(text="", turns=16, stop=stop)
+
+
+def asked(form: Any, message: str, id_: str = "q1", url: str = "") -> QuestionAsked:
+    return QuestionAsked(question=id_, server="local", form=form, message=message, url=url)
+
+
+def closed(action: Any, reason: str = "") -> QuestionClosed:
+    return QuestionClosed(question="q1", server="local", action=action, reason=reason)
+
+
+def request(method: str = "resources/read") -> RequestStarted:
+    params = {"uri": "demo://a"}
+    return RequestStarted(request="r1", server="local", method=method, params=params)
+
+
+def request_ended(
+    outcome: Any = "answered", *, method: str = "resources/read", **fields: Any
+) -> RequestEnded:
+    return RequestEnded(request="r1", server="local", method=method, outcome=outcome, **fields)
 
 
 def told(*items: Item, verbose: bool = False) -> list[str]:
@@ -214,6 +239,72 @@ def told(*items: Item, verbose: bool = False) -> list[str]:
         pytest.param([ServerLogged(server="local", level="info", text="x")], [], id="chatter"),
         pytest.param([Usage(model="m", tokens=Tokens(input=1))], [], id="usage"),
         pytest.param([PromptSubmitted(text="hi")], [], id="what the person knows already"),
+        pytest.param(
+            [asked("form", "who?"), Ask(question="q1"), closed("accept")],
+            ["= local asks: who?", "= local: question answered"],
+            id="a question is told when somebody is asked",
+        ),
+        pytest.param(
+            [asked("form", "1", "q1"), asked("form", "2", "q2"), Ask(question="q2")],
+            ["= local asks: 2"],
+            id="each question in its turn",
+        ),
+        pytest.param(
+            [asked("sample", "Hello"), closed("refused", "the budget is used up")],
+            [
+                "= local asks your model: Hello",
+                "= local: question refused: the budget is used up",
+            ],
+            id="a question that nobody is asked is told with its end",
+        ),
+        pytest.param(
+            [asked("url", "log in", url="https://a.example/" + "x" * 900), Ask(question="q1")],
+            ["= local wants you to visit https://a.example/" + "x" * 900, "  log in"],
+            id="an address is shown in full",
+        ),
+        pytest.param(
+            [request(), request_ended(result={"contents": []})],
+            [],
+            id="a result speaks for itself",
+        ),
+        pytest.param(
+            [request(), request_ended(error="gone")],
+            ["! resources/read at local: gone"],
+            id="a server refuses a request",
+        ),
+        pytest.param(
+            [request_ended("unknown", reason="cut"), request_ended("not_sent", reason="no route")],
+            [
+                "? resources/read at local: unknown: cut",
+                "! resources/read at local: not sent: no route",
+            ],
+            id="a request without an answer",
+        ),
+        pytest.param(
+            [
+                request_ended(result={"resources": [{}]}, reason="the list is cut after 1 items"),
+                request_ended(result={"resources": []}, reason="the server does not offer any"),
+            ],
+            ["! resources/read at local: the list is cut after 1 items"],
+            id="a list that is not whole is told so",
+        ),
+        pytest.param(
+            [
+                request("resources/subscribe"),
+                request_ended(method="resources/subscribe", result={}),
+                request_ended(method="resources/unsubscribe", result={}),
+            ],
+            ["= local: subscribed to demo://a", "= local: no longer subscribed to"],
+            id="a subscription",
+        ),
+        pytest.param(
+            [ResourceUpdated(server="local", uri="demo://a")],
+            ["= local: demo://a has changed"],
+            id="a resource has changed",
+        ),
+        pytest.param(
+            [OffersChanged(server="local", what="prompts")], [], id="lists change without a word"
+        ),
     ],
 )
 def test_events_are_told(items: list[Item], lines: list[str]) -> None:

@@ -87,7 +87,7 @@ class Turns:
             case ModelSpoke() | ModelThought() | ModelFinished() | ModelFailed():
                 self._on_model(entry.item)
             case ToolStarted(call=call) as item:
-                self._begin()
+                self._begin(is_for_chat=True)
                 self._add(call, Call(seq=self._seq, began=now, started=item))
             case Post(id=id_) if id_.startswith(PREFIX):
                 # A call that is sent again has a number behind a `~`.
@@ -98,7 +98,7 @@ class Turns:
                 self._change_call(call, ended=now, end=item)
                 self._end_own_call()
             case AnswerCompleted() as item:
-                self._begin()
+                self._begin(is_for_chat=True)
                 self._end_turn(answer=item)
             case CallRejected() as item:
                 self._begin()
