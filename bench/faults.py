@@ -8,30 +8,26 @@ really executed.
 """
 
 import asyncio
-import json
+import importlib.metadata
+import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from bench.faults_peer import PATIENCE
-from pipeline.core.events import RunEnded, SessionReady, StreamLost, ToolEnded, ToolStarted
+from bench.faults_clients import BOUND, CLIENTS, NOTHING, RESULT, Name, Told
+from bench.faults_clients import meet as meet_as
 from tests.faults import dialects
-from tests.faults.dialects import CALL, FLAGS, Dialect
+from tests.faults.dialects import CALL, Dialect
 from tests.faults.exchange import Exchange, On
 from tests.faults.good import accept, begin, end, hold, run, say
 from tests.faults.ledger import ERROR
 from tests.faults.rows import ROWS, saying
 from tests.faults.steps import close, pings
-from tests.faults.switchboard import Switchboard, switchboard
-from tests.support.in_process import Lines, playing
+from tests.faults.switchboard import switchboard
 from tests.support.real_servers import pypi
 
-Name: TypeAlias = Literal["rxmcp", "mcp", "fastmcp"]
-CLIENTS: tuple[Name, ...] = ("rxmcp", "mcp", "fastmcp")
-BOUND = 30.0  # seconds for each call
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- bench.faults: begin -->", "<!-- bench.faults: end -->"
@@ -46,18 +42,6 @@ class Case(NamedTuple):
     words: str
     dialect: Dialect
     faults: Sequence[On]
-
-
-@dataclass
-class Told:
-    """What a user was told: of the connection, of the call that meets the fault, of the next.
-
-    `first` is when it was told that an attempt to connect came to nothing.
-    """
-
-    first: float | None = None
-    connect: tuple[float, str] | None = None
-    calls: dict[int, tuple[float, str]] = field(default_factory=dict[int, tuple[float, str]])
 
 
 def _elsewhere(x: Exchange) -> bytes:
@@ -90,118 +74,61 @@ CASES = (
 )
 
 
-# --- the clients --------------------------------------------------------------------------------
-
-
-async def ours(server: Switchboard) -> Told:
-    """This client, in this process; the clock of a call runs from `tool_started`."""
-    told, lines = Told(), Lines(["act n=1", "act n=2"])
-    words = ("--call-timeout", str(PATIENCE), "--connect-timeout", str(PATIENCE))
-    began, starts = time.monotonic(), dict[str, tuple[float, int]]()
-    argv = ("--server", server.url, "--dialect", FLAGS[server.dialect], *words)
-    async with playing(*argv, lines=lines) as client:
-        seen = 0
-        while told.connect is None or len(told.calls) < 2:
-            place = seen
-            try:
-                await client.memory.wait_for(lambda _: len(client.memory.items) > place, BOUND)  # noqa: B023  awaited here
-            except (TimeoutError, LookupError):
-                break
-            now, items = time.monotonic(), client.memory.items[seen:]
-            seen += len(items)
-            for item in items:
-                match item:
-                    case SessionReady() if told.connect is None:
-                        told.connect = (now - began, "result")
-                    case ToolStarted():
-                        starts[item.call] = (now, item.arguments["n"])
-                    case ToolEnded():
-                        start, n = starts[item.call]
-                        told.calls[n] = (now - start, _outcome(item))
-                    case StreamLost() if told.connect is None:
-                        told.first = told.first or now - began
-                    case RunEnded() if told.connect is None:
-                        at_first = now - began if told.first is None else told.first
-                        told.connect = (at_first, f"error; gives up after {now - began:.0f} s")
-                    case _:
-                        pass
-            if any(isinstance(item, RunEnded) for item in items):
-                break
-    return told
-
-
-def _outcome(ended: ToolEnded) -> str:
-    if ended.outcome == "answered":
-        return ERROR if ended.is_error else "result"
-    return ended.outcome.replace("_", " ")
-
-
-async def theirs(name: Name, server: Switchboard) -> Told:
-    """Another client, in a process of its own environment."""
-    python = sys.executable if name == "mcp" else str(pypi("servers") / "python")
-    transport = "sse" if server.dialect == "sse" else "http"
-    script = str(Path(__file__).with_name("faults_peer.py"))
-    process = await asyncio.create_subprocess_exec(
-        *(python, script, name, transport, server.url, str(BOUND)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
-    told = Told()
-    try:
-        async with asyncio.timeout(4 * BOUND):
-            while line := await process.stdout.readline():
-                _note(told, json.loads(line))
-            await process.wait()
-    except BaseException:
-        process.kill()
-        raise
-    return told
-
-
-def _note(told: Told, line: Mapping[str, Any]) -> None:
-    found = (float(line["seconds"]), str(line["told"]))
-    if line["what"] == "connect":
-        told.connect = found
-    else:
-        told.calls[int(line["what"].split()[1])] = found
-
-
 # --- the table ----------------------------------------------------------------------------------
 
 
-async def meet(case: Case, name: Name) -> str:
-    """One client meets one fault: a cell of the table."""
+@dataclass(frozen=True)
+class Cell:
+    """One client, one fault. `executed` is how often the call was, `told` and `after` what came of
+    it and of the next one.
+    """
+
+    seconds: float
+    told: str
+    executed: int = 0
+    after: str = RESULT
+
+    @property
+    def is_mute(self) -> bool:
+        return self.told == NOTHING
+
+    @property
+    def is_wrong(self) -> bool:
+        """Told as a failure, although the tool ran: whoever believes that does it twice."""
+        return self.told == ERROR and self.executed > 0
+
+    @property
+    def is_dead(self) -> bool:
+        return self.after != RESULT
+
+    def __str__(self) -> str:
+        when = f"{self.seconds:.1f} s" if self.seconds >= _SHOWN else "at once"
+        words = f"**nothing in {BOUND:g} s**" if self.is_mute else f"{when}: {self.told}"
+        words += ", **though it ran**" if self.is_wrong else ""
+        words += f", **executed {self.executed} times**" if self.executed > 1 else ""
+        return words + (f"; **next call: {self.after}**" if self.is_dead else "")
+
+
+async def meet(case: Case, name: Name) -> Cell:
+    """One client meets one fault."""
     async with switchboard(case.dialect, *case.faults) as server:
-        told = await ours(server) if name == "rxmcp" else await theirs(name, server)
-        return cell(told, server.ledger.executed[1])
+        return cell(await meet_as(name, server), server.ledger.executed[1])
 
 
-def cell(told: Told, executed: int) -> str:
+def cell(told: Told, executed: int) -> Cell:
     """Seconds until the user was told of the fault, what, and what became of the next call."""
     assert told.connect is not None, "a client ended without a word"
-    if told.connect[1] != "result":
-        return _when(told.connect)
-    first = told.calls.get(1, (BOUND, "nothing"))
-    words = _when(first)
-    if executed > 1:
-        words += f", **executed {executed} times**"
-    following = told.calls.get(2, (BOUND, "nothing"))[1]
-    return words if following == "result" else f"{words}; **next call: {following}**"
+    if told.connect[1] != RESULT:
+        return Cell(*told.connect)
+    first, after = told.calls.get(1, (BOUND, NOTHING)), told.calls.get(2, (BOUND, NOTHING))
+    return Cell(*first, executed, after[1])
 
 
-def _when(found: tuple[float, str]) -> str:
-    seconds, what = found
-    if what == "nothing":
-        return f"**nothing in {BOUND:g} s**"
-    return f"{seconds:.1f} s: {what}" if seconds >= _SHOWN else f"at once: {what}"
-
-
-async def measure(cases: Sequence[Case]) -> list[list[str]]:
+async def measure(cases: Sequence[Case]) -> list[list[Cell]]:
     """All cells, a few at a time."""
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(case: Case, name: Name) -> str:
+    async def one(case: Case, name: Name) -> Cell:
         async with room:
             found = await meet(case, name)
             print(f"{case.dialect:6} {case.words:36} {name:8} {found}", file=sys.stderr)
@@ -209,15 +136,28 @@ async def measure(cases: Sequence[Case]) -> list[list[str]]:
 
     cells = await asyncio.gather(*(one(case, name) for case in cases for name in CLIENTS))
     width = len(CLIENTS)
-    return [list(cells[at : at + width]) for at in range(0, len(cells), width)]
+    return [cells[at : at + width] for at in range(0, len(cells), width)]
 
 
-def table(cases: Sequence[Case], rows: Sequence[Sequence[str]], names: Sequence[str]) -> str:
+def total(cells: Sequence[Cell]) -> str:
+    """One client's troubles, counted."""
+    counts = {
+        "never told": sum(each.is_mute for each in cells),
+        "told as an error though it ran": sum(each.is_wrong for each in cells),
+        "executed twice": sum(each.executed > 1 for each in cells),
+        "dead for the next call": sum(each.is_dead for each in cells),
+    }
+    return ", ".join(f"{count} {words}" for words, count in counts.items())
+
+
+def table(cases: Sequence[Case], rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> str:
+    """The page's table, with a last row that counts."""
     lines = [f"| Server | What it does | {' | '.join(names)} |", "| --- " * (2 + len(names)) + "|"]
-    lines += [
-        f"| {_TITLES[case.dialect]} | {case.words} | {' | '.join(row)} |"
-        for case, row in zip(cases, rows, strict=True)
-    ]
+    for case, row in zip(cases, rows, strict=True):
+        cells = " | ".join(map(str, row))
+        lines.append(f"| {_TITLES[case.dialect]} | {case.words} | {cells} |")
+    totals = " | ".join(total(column) for column in zip(*rows, strict=True))
+    lines.append(f"| | **in all** | {totals} |")
     return "\n".join(lines)
 
 
@@ -231,9 +171,6 @@ def write(text: str) -> None:
 
 def versions() -> tuple[str, ...]:
     """The clients as the table's head names them."""
-    import importlib.metadata  # noqa: PLC0415  for this alone
-    import subprocess  # noqa: PLC0415
-
     ask = "import importlib.metadata as m; print(m.version('fastmcp'))"
     python = str(pypi("servers") / "python")
     done = subprocess.run((python, "-c", ask), capture_output=True, text=True, check=True)

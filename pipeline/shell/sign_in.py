@@ -30,7 +30,7 @@ class ToldAuthorizer:
         self, method: str, url: str, status: int, headers: Mapping[str, str], body: bytes
     ) -> bool:
         """As the authorizer does it; told when the first begins, and when the last has ended."""
-        if isinstance(self._inner, NoAuthorizer):
+        if type(self._inner) is NoAuthorizer:
             return False  # nothing is under way: there are no others
         self._under_way += 1
         if self._under_way == 1:

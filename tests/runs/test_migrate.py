@@ -19,7 +19,8 @@ from tests.support.recordings import read_run
 from tests.support.recordings import read_runs as read_strictly
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = sorted((ROOT / "tests" / "recordings").glob("*.jsonl"))
+RECORDINGS = sorted((ROOT / "tests" / "recordings").glob("*.jsonl"))
+KEPT = [p for p in RECORDINGS if p.read_bytes().startswith(b'{"kind":"recording","format":1,')]
 SEED = ROOT / "tests" / "recordings" / "seed.jsonl"
 TODAY = [
     encode_header(Header(session="today")),
