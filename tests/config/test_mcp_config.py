@@ -13,7 +13,7 @@ HOME = {"HOME": "/nowhere"}
 
 
 def read_one(entry: Any, **environ: str) -> McpEntry:
-    (found,) = read_config([config(it=entry)], environ, folder=Path("/work"))
+    (found,) = read_config([config(it=entry)], environ, folder=Path("/home/me"))
     return found
 
 
@@ -24,7 +24,7 @@ def config(**servers: Any) -> str:
 def test_a_program_has_its_arguments_variables_and_folder() -> None:
     entry = read_one({"command": "npx", "args": ["-y", "x"], "env": {"N": 1}, "cwd": "sub"})
     assert (entry.command, entry.args, entry.env) == ("npx", ("-y", "x"), {"N": "1"})
-    assert (entry.cwd, entry.transport, entry.source) == ("/work/sub", "stdio", "--mcp-config")
+    assert (entry.cwd, entry.transport, entry.source) == ("/home/me/sub", "stdio", "--mcp-config")
 
 
 @pytest.mark.parametrize(
