@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core.commands import Cut, Get, Passing, Post, Reconnect, StartTimer, StopTimer
 from pipeline.core.events import (
+    Json,
     Problem,
     ReplyReceived,
     RequestLost,
@@ -69,7 +70,8 @@ def then(state: SessionsState, *items: Passing) -> list[Passing]:
 
 
 def broken(**changes: Any) -> Any:
-    return ended(CALL, **{"last_event_id": "7", "retry_ms": 500, **changes})
+    wish: Json = {"last_event_id": "7", "retry_ms": 500, **changes}
+    return ended(CALL, **wish)
 
 
 def resuming() -> SessionsState:
@@ -183,7 +185,8 @@ def test_the_newest_event_is_where_the_next_attempt_begins() -> None:
 
 
 def test_attempts_that_bring_nothing_new_have_longer_pauses_and_come_to_an_end() -> None:
-    state, pauses = after(streaming(CALL)), []
+    state = after(streaming(CALL))
+    pauses: list[float] = []
     state, out = play(step, state, broken())
     for number in range(2, 5):
         timers = [t for t in only(StartTimer, out) if t.id == "resume:call:c1"]

@@ -93,7 +93,7 @@ def initializing(**changes: Any) -> SessionsState:
     ],
 )
 def test_the_address_and_the_wish_say_what_is_tried_first(
-    server: ServerPlan, transport: str
+    server: ServerPlan, transport: Any
 ) -> None:
     _, out = play(step, initial(Plan(servers=(server,))), RunStarted())
     assert one(Open, out) == Open(server="s", transport=transport)

@@ -111,6 +111,13 @@ def test_a_server_that_does_not_say_whether_it_has_a_stream_is_not_waited_for() 
     assert posts(then(state, fired("grace:s"))) == []
 
 
+@pytest.mark.parametrize("code", [-32022, -32603])
+def test_a_second_answer_to_initialize_is_told_and_ignored(code: int) -> None:
+    state, out = play(step, after(*greeted()), on_stream("", refused(INIT, code=code)))
+    assert one(Problem, out).detail == "a second answer to `initialize` is ignored"
+    assert session(state).phase == "greeting"
+
+
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_any_2xx_takes_initialized(status: int) -> None:
     state, out = play(step, after(*greeted()), posted(HELLO, status))

@@ -78,7 +78,7 @@ def then(state: SessionsState, *items: Passing) -> list[Passing]:
 
 
 def test_discovery_and_a_list_make_a_server_ready() -> None:
-    of = {"instructions": "be kind", "capabilities": {"tools": {}, "prompts": {}}}
+    of: Json = {"instructions": "be kind", "capabilities": {"tools": {}, "prompts": {}}}
     _, out = play(step, after(), *modern_start(ADD, **of))
     hello = one(SessionReady, out)
     assert (hello.protocol, hello.server_name, hello.server_version) == (
@@ -126,11 +126,11 @@ def test_a_list_has_the_headers_of_its_method() -> None:
 )
 def test_each_request_says_what_the_client_can_do(plan: Any, capabilities: Json) -> None:
     _, out = play(step, after(plan=an_http_plan("s", **plan)), *modern_start(ADD))
-    for post in only(Post, out):
-        meta = post.message["params"]["_meta"]
-        assert meta["io.modelcontextprotocol/clientCapabilities"] == capabilities
-        assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
-    assert one(SessionReady, out).route.meta == meta
+    meta = one(SessionReady, out).route.meta
+    assert meta["io.modelcontextprotocol/clientCapabilities"] == capabilities
+    assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
+    said = [post.message["params"]["_meta"] for post in only(Post, out)]
+    assert said == [meta, meta]
 
 
 def test_the_log_level_goes_with_each_request_and_is_never_set() -> None:
@@ -175,7 +175,7 @@ def test_a_result_of_an_unknown_type_is_an_error_of_its_request(
     state: SessionsState, kind: Any
 ) -> None:
     is_http = session(state).transport == "http"
-    result = {"resultType": kind, "content": []}
+    result: Json = {"resultType": kind, "content": []}
     (reply,) = then(state, replied(CALL, result) if is_http else answered(CALL, result))
     assert isinstance(reply, ReplyReceived)
     assert reply.result is None

@@ -153,8 +153,9 @@ class World:
                 self.timers.discard(id_)
             case SessionReady(route=route):
                 self.route = route
-            case ReplyReceived(id=id_) | RequestLost(id=id_) if self.calls.get(id_) == "posted":
-                self.calls[id_] = "told"
+            case ReplyReceived(id=str() as id_) | RequestLost(id=id_):
+                if self.calls.get(id_) == "posted":
+                    self.calls[id_] = "told"
             case _:
                 pass
 

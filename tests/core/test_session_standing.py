@@ -152,7 +152,7 @@ def test_what_changed_while_a_stream_without_ids_was_away_is_looked_up() -> None
 
 def test_a_stream_that_breaks_off_again_and_again_is_not_asked_for_any_more() -> None:
     state, out = with_own(capabilities={"tools": {}}), []
-    pauses = []
+    pauses: list[float] = []
     for number in range(1, 5):
         state, out = play(step, state, ended(f"own:s:1.{number}", reason="it broke off"))
         pauses += [timer.seconds for timer in only(StartTimer, out)]
@@ -311,7 +311,7 @@ def test_a_subscription_that_is_over_at_once_is_made_again_later(answer: Passing
 
 def test_a_subscription_that_never_lasts_is_not_made_for_ever() -> None:
     state, out = listening(), []
-    pauses = []
+    pauses: list[float] = []
     for number in range(1, 5):
         state, out = play(step, state, ended(f"listen:s:1.{number}"))
         pauses += [timer.seconds for timer in only(StartTimer, out)]
@@ -428,7 +428,7 @@ def test_an_older_server_is_subscribed_to_again_one_resource_after_the_other() -
     state, out = play(step, after(*start), wish(), wish("file:///b"))
     assert posts(out) == []  # the agent stage asks for it
     state = play(step, state, rejected("call:c1", 404))[0]
-    again = http_start(ADD, generation=2)[2:]
+    again = http_start(ADD, generation=2, capabilities=CHANGING)[2:]
     state, out = play(step, state, *again)
     wanted = [post for post in only(Post, out) if post.id.startswith("subscribe:")]
     assert [post.message["method"] for post in wanted] == ["resources/subscribe"] * 2
@@ -438,6 +438,14 @@ def test_an_older_server_is_subscribed_to_again_one_resource_after_the_other() -
     for refusal in (rejected("subscribe:s:2.1", 400, -32602), refused("subscribe:s:2.1")):
         detail = one(Problem, then(state, refusal)).detail
         assert detail.startswith("could not subscribe to a resource again: no")
+
+
+def test_an_older_server_that_tells_of_no_resource_is_not_asked_to() -> None:
+    some: Json = {"tools": {}, "resources": {"listChanged": True}}
+    state = after(*http_start(ADD, capabilities=some), wish(), rejected("call:c1", 404))
+    out = then(state, *http_start(ADD, generation=2, capabilities=some)[2:])
+    assert "SessionReady" in kinds(out)
+    assert not any(id_.startswith("subscribe:") for id_ in posts(out))
 
 
 @pytest.mark.parametrize("start", [sse_start(ADD), seed_start(ADD)])

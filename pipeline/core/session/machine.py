@@ -212,7 +212,7 @@ def _on_wish(state: SessionsState, item: RequestSubmitted) -> Step:
         name
         for name, session in state.sessions.items()
         if item.server == name
-        or (not item.server and session.phase == "ready" and "resources" in session.offers)
+        or (not item.server and session.phase == "ready" and subscriptions.may_watch(session))
     ]
     uri = item.params.get("uri")
     if len(able) != 1 or not isinstance(uri, str):

@@ -39,12 +39,18 @@ def wish(session: Session, method: str, uri: str) -> Move:
     return session, (*stop, *outputs)
 
 
+def may_watch(session: Session) -> bool:
+    """Does the server say that it tells of changes to a resource? Since 2026-07-28 any may."""
+    resources = session.offers.get("resources")
+    return is_object(resources) and (session.era == "modern" or resources.get("subscribe") is True)
+
+
 def renew(session: Session, plan: Plan) -> Move:
     """A session has just become ready: it knows nothing of what the one before was asked for."""
     if session.era == "modern":
         return _listen(session)
     route = session.route
-    if route is None or session.transport == "sse":
+    if route is None or session.transport == "sse" or not may_watch(session):
         return session, ()
     posts: Outputs = ()
     for number, uri in enumerate(session.subscriptions, 1):
