@@ -6,6 +6,7 @@ told anything, and what. A call that says nothing within the bound of SECONDS is
 """
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -19,14 +20,11 @@ PATIENCE = 5  # seconds that each client is told to give a call
 def make_client(name: str, transport: str, url: str) -> Any:
     """The client as it comes, but for its patience with a call."""
     if name == "fastmcp":
-        from fastmcp import Client  # noqa: PLC0415  not every environment has it
-
-        return Client(url, timeout=PATIENCE, init_timeout=PATIENCE)
-    from mcp import Client  # noqa: PLC0415
-    from mcp.client.sse import sse_client  # noqa: PLC0415
-
-    server = sse_client(url) if transport == "sse" else url
-    return Client(server, read_timeout_seconds=PATIENCE)
+        fastmcp = importlib.import_module("fastmcp")  # not every environment has it
+        return fastmcp.Client(url, timeout=PATIENCE, init_timeout=PATIENCE)
+    mcp, sse = importlib.import_module("mcp"), importlib.import_module("mcp.client.sse")
+    server = sse.sse_client(url) if transport == "sse" else url
+    return mcp.Client(server, read_timeout_seconds=PATIENCE)
 
 
 async def step(what: str, work: Coroutine[Any, Any, Any], bound: float) -> bool:
@@ -76,5 +74,6 @@ async def main(name: str, transport: str, url: str, bound: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.new_event_loop().run_until_complete(main(*sys.argv[1:4], float(sys.argv[4])))
+    client, way, address, seconds = sys.argv[1:]
+    asyncio.new_event_loop().run_until_complete(main(client, way, address, float(seconds)))
     os._exit(0)  # what it left open is not the question here, and may not end

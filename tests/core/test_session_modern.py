@@ -130,7 +130,7 @@ def test_each_request_says_what_the_client_can_do(plan: Any, capabilities: Json)
     assert meta["io.modelcontextprotocol/clientCapabilities"] == capabilities
     assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
     said = [post.message["params"]["_meta"] for post in only(Post, out)]
-    assert said == [meta, meta]
+    assert said == [meta] * 3  # discovery, the list, the subscription
 
 
 def test_the_log_level_goes_with_each_request_and_is_never_set() -> None:

@@ -385,6 +385,12 @@ def test_the_last_wish_that_is_taken_back_ends_the_subscription() -> None:
     assert kinds(out) == ["StopTimer", "Cut"]
 
 
+def test_a_subscription_to_resources_alone_looks_up_no_tools_when_it_is_made_again() -> None:
+    state = after(*modern_start(ADD, capabilities={"tools": {}, "resources": {}}), wish())
+    state = play(step, state, streaming(LISTEN), ended(LISTEN))[0]
+    assert posts(then(state, AGAIN)) == ["listen:s:1.2"]
+
+
 def test_what_a_server_does_not_grant_is_told() -> None:
     state = play(step, listening(), wish(), wish("file:///b"), wish("file:///c"))[0]
     stream = session(state).stream_id

@@ -88,11 +88,12 @@ class Proxy:
         except* (ConnectionError, asyncio.CancelledError):
             pass  # an end of it has gone; or `stop`, which waits for this
         finally:
-            for peer in (client, server):
-                if peer is not None:
-                    peer.writer.close()
-                    with contextlib.suppress(ConnectionError):
-                        await peer.writer.wait_closed()
+            ends = [peer.writer for peer in (client, server) if peer is not None]
+            for open_end in ends:  # both, before anything is waited for: `stop` may cut that short
+                open_end.close()
+            for open_end in ends:
+                with contextlib.suppress(ConnectionError):
+                    await open_end.wait_closed()
             self._tasks.discard(task)
 
     async def _pass(self, way: str, source: Peer, target: Peer) -> None:
