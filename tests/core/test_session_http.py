@@ -165,6 +165,15 @@ def asked_on_own(id_: Any, method: str) -> Any:
     return on_stream(OWN, asked(id_, method))
 
 
+def test_a_session_id_of_a_handshake_that_failed_is_forgotten() -> None:
+    state = after(*greeted()[:2], streaming(INIT, session_id="S1"))
+    refusal = on_stream(INIT, refused(INIT, code=-32022))
+    state, _ = play(step, state, refusal, rejected("discover:s:2.2", 400))
+    assert session(state).session_id == ""
+    out = then(state, on_stream(INIT, answered("init:s:2", greeting())))
+    assert "Mcp-Session-Id" not in one(Post, out).headers
+
+
 @pytest.mark.parametrize("session_id", ["a b", "ä", "a\r\nX-Evil: 1", "x" * 1025, "\x7f"])
 def test_a_session_id_that_no_header_can_carry_is_refused(session_id: str) -> None:
     out = then(after(*greeted()[:2]), greeted(session_id=session_id)[2])

@@ -39,7 +39,7 @@ def initialize(session: Session, plan: Plan) -> Move:
     """Ask for a session. Over HTTP that goes without a session's headers."""
     if session.transport != "sse":
         route = Route(server=session.server, url=session.url, dialect=session.transport)
-        session = replace(session, route=route)
+        session = replace(session, route=route, session_id="")
     route = session.route
     assert route is not None, "initialize before an endpoint is known"
     params: Json = {
