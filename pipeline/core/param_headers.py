@@ -58,6 +58,8 @@ def _text(value: Any) -> str | None:
             return "true" if value else "false"
         case int() if abs(value) <= _GREATEST:
             return str(value)
+        case float() if value.is_integer() and abs(value) <= _GREATEST:
+            return str(int(value))  # JSON Schema: 42.0 is an integer, too
         case str():
             return value
         case _:

@@ -73,7 +73,13 @@ def test_each_marked_argument_has_a_header() -> None:
     }
 
 
-@pytest.mark.parametrize("value", [None, 1.5, 2**53, [1], {"a": 1}])
+@pytest.mark.parametrize(("value", "sent"), [(42.0, "42"), (-0.0, "0"), (True, "true")])
+def test_an_integer_is_one_however_it_is_written(value: Any, sent: str) -> None:
+    wanted = schema(a=marked("A", "integer"))
+    assert headers_for(wanted, {"a": value}) == {"Mcp-Param-A": sent}
+
+
+@pytest.mark.parametrize("value", [None, 1.5, 2**53, 2.0**53, float("inf"), [1], {"a": 1}])
 def test_what_is_null_or_no_primitive_has_none(value: Any) -> None:
     assert headers_for(schema(a=marked()), {"a": value}) == {}
     assert headers_for(schema(a=marked()), {}) == {}
