@@ -33,7 +33,7 @@ from tests.faults.steps import (
     until_given_up,
 )
 
-IN_TIME = "--call-timeout"
+IN_TIME = "(--call-timeout)"
 _SMALL = {"RXMCP_MAX_EVENT_BYTES": "2000", "RXMCP_MAX_BODY_BYTES": "2000"}
 _TOO_MUCH = "000 bytes"
 _BOMB_MIB = 64

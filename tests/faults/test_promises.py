@@ -1,19 +1,24 @@
 """What holds from one process to the next: ids, calls that may do harm, what a webhook gets."""
 
+import asyncio
 import json
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from pipeline.core.codec import Entry, Header
 from pipeline.core.events import ToolEnded, ToolStarted
+from sinks.jsonl import JsonlSink
 from tests.faults.dialects import CALL, DIALECTS, FLAGS, JSON_RPC, Dialect
 from tests.faults.exchange import Exchange, On
 from tests.faults.good import accept, answer, end, run
 from tests.faults.ledger import judge_run
 from tests.faults.steps import pings
 from tests.faults.switchboard import switchboard
+from tests.support.in_process import play
 from tests.support.program import run as run_program
 from tests.support.program import running
 from tests.support.receiver import Answer, Receiver
@@ -48,6 +53,15 @@ async def test_after_a_kill_no_id_is_used_again_and_nothing_harmful_is_sent_agai
     assert [id_ for id_, count in ids.items() if count > 1] == []
 
 
+class SlowDisk(JsonlSink):
+    """A recording that takes longer than a message to a server would."""
+
+    async def emit(self, entries: Sequence[Entry]) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await super().emit(entries)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_a_call_is_written_down_before_the_server_hears_of_it_and_its_end_before_the_next(
     dialect: Dialect, tmp_path: Path
@@ -60,9 +74,10 @@ async def test_a_call_is_written_down_before_the_server_hears_of_it_and_its_end_
 
     faults = [On(CALL, look, run, accept, answer, end, n=n) for n in (1, 2)]
     async with switchboard(dialect, *faults) as server:
-        words = ("--server", server.url, "--dialect", FLAGS[dialect], "--sink", "jsonl=run.jsonl")
-        ended = await run_program(*words, cwd=tmp_path, stdin=b"act n=1\nact n=2\n")
-    assert ended.code == 0, ended.err
+        words = ("--server", server.url, "--dialect", FLAGS[dialect])
+        disk = SlowDisk(path, Header(), on_notice=lambda _: None)
+        played = await play(*words, prompts=["act n=1", "act n=2"], sinks=[disk])
+    assert played.ended.code == 0
     assert found == [["tool_started"], ["tool_started", "tool_ended", "tool_started"]]
 
 
