@@ -83,6 +83,7 @@ def read_prompts(
         words=lambda: [*commands, *words()],
         asked=asked,
         harmless=one_line,
+        answers=plan.answers,
         help=f"{slash.help_text()}\n  Esc Enter starts a new line; /exit or Ctrl-D leaves",
     )
     stack.enter_context(reader.patch())

@@ -82,6 +82,16 @@ def check(fields: tuple[Field, ...], content: Json) -> Json:
     return whole
 
 
+def with_default(field: Field, value: Any) -> Field:
+    """The field with this default; one that the form itself would refuse, or None, is none."""
+    if value is None:
+        return field
+    try:
+        return msgspec.structs.replace(field, default=_checked(field, value))
+    except BadAnswerError:
+        return field
+
+
 def read_answer(field: Field, text: str) -> Any:
     """What a person typed, as a value of the field; None for nothing.
 
@@ -147,13 +157,7 @@ def _field(name: str, raw: Any, is_required: bool) -> Field:
         choices=choices,
         limits=limits,
     )
-    default = raw.get("default")
-    if default is None:
-        return field
-    try:
-        return msgspec.structs.replace(field, default=_checked(field, default))
-    except BadAnswerError:
-        return field  # a default that the form itself would refuse is none
+    return with_default(field, raw.get("default"))
 
 
 def _kind(name: str, raw: Json) -> tuple[Kind, dict[str, str]]:

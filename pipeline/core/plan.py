@@ -46,9 +46,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `sampling` and `elicitation` say who answers when a server asks for the model or for a person:
     nobody (and the server is told that we cannot), the person, or we by ourselves (`defaults`: the
-    defaults of the form). `answers` are given to fields of these names that nobody fills in.
-    `roots` are `file://` URIs that servers may be told. `tasks`: a server may make a task of a
-    call, and is asked for its result later.
+    defaults of the form). `answers` are for fields of these names: given, or proposed to whoever
+    is asked. `roots` are `file://` URIs that servers may be told. `tasks`: a server may make a task
+    of a call, and is asked for its result later.
     """
 
     goal: Goal = "chat"

@@ -1,4 +1,4 @@
-"""The table of what servers wait for, and how a question leaves it: answered, refused or dropped.
+"""The table of what servers wait for, and how a question enters and leaves it.
 
 One question at a time is put to a person; the others wait for their turn.
 """
@@ -73,6 +73,14 @@ class Questions(msgspec.Struct, frozen=True):
 
 Outputs: TypeAlias = tuple[Passing, ...]
 Move: TypeAlias = tuple[Questions, Outputs]
+
+
+def enter(table: Questions, origin: Origin, asked: QuestionAsked) -> tuple[Questions, Question]:
+    """A question enters the table, under an id of its own."""
+    number = table.numbers + 1
+    id_ = f"q{number}"
+    question = Question(id_, origin, replace(asked, question=id_))
+    return with_question(replace(table, numbers=number), question), question
 
 
 def ask_next(table: Questions) -> Move:

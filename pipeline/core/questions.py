@@ -34,6 +34,7 @@ from pipeline.core.question_table import (
     ask_next,
     close,
     drop,
+    enter,
     leave,
     refuse,
     with_question,
@@ -119,19 +120,20 @@ def on_ended(table: Questions, waiter: str) -> Move:
 def on_resumed(table: Questions) -> Move:
     """Another process goes on: no server waits any more, but calls and requests of ours do.
 
-    The person, or the model, is asked again.
+    The person, or the model, is asked again: the person under a new id, so that all who show a
+    question see it, also those that know nothing of the run before.
     """
-    waiting = {
-        id_: replace(question, state="waits") if question.state == "asked" else question
-        for id_, question in table.open.items()
-    }
-    table = replace(table, open=waiting)
     outputs: Outputs = ()
-    for question in _own(table):
-        table, more = leave(table, question, "cancel", "the run was cut off")
+    for question in table.open.values():
+        is_own = question.origin.route is not None
+        if question.state == "sampling" and not is_own:
+            outputs = (*outputs, _call_model(question))
+            continue
+        table, more = leave(table, replace(question, state="over"), "cancel", "the run was cut off")
         outputs = (*outputs, *more)
-    sampling = (each for each in table.open.values() if each.state == "sampling")
-    outputs = (*outputs, *(_call_model(question) for question in sampling))
+        if not is_own:
+            table, again = enter(table, question.origin, question.asked)
+            outputs = (*outputs, again.asked)
     table, more = ask_next(table)
     return table, (*outputs, *more)
 
@@ -208,17 +210,16 @@ def _open(table: Questions, origin: Origin, **what: Any) -> Move:
     if len(table.open) >= table.plan.max_questions:
         text = f"{len(table.open)} questions are open already, and that is the limit"
         return refuse(table, origin, _INTERNAL_ERROR, text)
-    id_ = f"q{table.numbers + 1}"
-    asked = QuestionAsked(question=id_, server=origin.server, **what)
-    question = Question(id_, origin, asked)
-    table = with_question(replace(table, numbers=table.numbers + 1), question)
+    asked = QuestionAsked(question="", server=origin.server, **what)
+    table, question = enter(table, origin, asked)
+    asked = question.asked
     policy = table.plan.sampling if asked.form == "sample" else table.plan.elicitation
     if policy == "ask":
         table, outputs = ask_next(table)
         return table, (asked, *outputs)
     # Nobody has it: what was said beforehand decides. No address is visited unseen.
     action = "decline" if asked.form == "url" else "accept"
-    table, outputs = _settle(table, replace(question, state="over"), action, {})
+    table, outputs = _settle(table, replace(question, state="over"), action, table.plan.answers)
     return table, (asked, *outputs)
 
 
@@ -232,11 +233,7 @@ def _settle(
     if action != "accept" or asked.form == "url":
         return close(table, question, action, result={"action": action})
     try:
-        fields = read_form(asked.schema)
-        # What a person has left out may have been said beforehand.
-        said = table.plan.answers
-        known: Json = {field.name: said[field.name] for field in fields if field.name in said}
-        whole = check(fields, {**known, **content})
+        whole = check(read_form(asked.schema), content)
     except BadAnswerError as exc:
         return close(table, question, "decline", result={"action": "decline"}, reason=str(exc))
     return close(table, question, "accept", result={"action": "accept", "content": whole})

@@ -11,6 +11,10 @@ from pipeline.core.commands import CallModel, CancelModel
 from pipeline.core.events import (
     ModelFailed,
     ModelFinished,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
     RunEnded,
     RunResumed,
     ToolEnded,
@@ -44,7 +48,7 @@ class Run:
         self._session = header.session
         self._seq = header.after
         self._at: int | None = None
-        self._calls: dict[str, Finding] = {}
+        self._under_way: dict[str, Finding] = {}
         self._model_calls: dict[str, Finding] = {}
         self._is_over = False
         self._upgrade: Callable[[bytes], bytes] = bytes
@@ -81,7 +85,7 @@ class Run:
 
     def end(self) -> Iterator[Finding]:
         """There are no more lines."""
-        yield from (*self._calls.values(), *self._model_calls.values())
+        yield from (*self._under_way.values(), *self._model_calls.values())
         if not self._is_over:
             text = "the run has no run_ended: it was cut off, or goes on"
             yield self._finding(self._line, "no-end", text)
@@ -126,13 +130,17 @@ class Run:
     def _ends(self, number: int, entry: Entry) -> Iterator[Finding]:
         match entry.item:
             case ToolStarted(call=call, tool=tool):
-                if call in self._calls:
-                    yield self._finding(number, "started-twice", f"the call {call!r} is under way")
-                self._calls[call] = self._open(number, f"the call {call!r} of the tool {tool!r}")
+                yield from self._begin(number, f"the call {call!r}", f" of the tool {tool!r}")
+            case RequestStarted(request=request, method=method):
+                yield from self._begin(number, f"the request {request!r}", f" ({method})")
+            case QuestionAsked(question=question, server=server):
+                yield from self._begin(number, f"the question {question!r}", f" of {server!r}")
             case ToolEnded(call=call):
-                if self._calls.pop(call, None) is None:
-                    text = f"the call {call!r} ends, but is not under way"
-                    yield self._finding(number, "ended-twice", text)
+                yield from self._end(number, f"the call {call!r}")
+            case RequestEnded(request=request):
+                yield from self._end(number, f"the request {request!r}")
+            case QuestionClosed(question=question):
+                yield from self._end(number, f"the question {question!r}")
             case CallModel(call=call):
                 self._model_calls[call] = self._open(number, f"the model call {call!r}")
             case ModelFinished(call=call) | ModelFailed(call=call) | CancelModel(call=call):
@@ -145,6 +153,16 @@ class Run:
                 self._is_over = True
             case _:
                 pass
+
+    def _begin(self, number: int, what: str, more: str) -> Iterator[Finding]:
+        if what in self._under_way:
+            yield self._finding(number, "started-twice", f"{what} is under way")
+        self._under_way[what] = self._open(number, f"{what}{more}")
+
+    def _end(self, number: int, what: str) -> Iterator[Finding]:
+        if self._under_way.pop(what, None) is None:
+            text = f"{what} ends, but is not under way"
+            yield self._finding(number, "ended-twice", text)
 
     def _open(self, number: int, what: str) -> Finding:
         return self._finding(number, "open-call", f"{what} has no end in this run")

@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from pipeline.core.events import Json, QuestionAnswered, QuestionAsked
-from pipeline.core.forms import BadAnswerError, Field, check, expected, read_answer, read_form
+from pipeline.core.forms import (
+    BadAnswerError,
+    Field,
+    check,
+    expected,
+    read_answer,
+    read_form,
+    with_default,
+)
 from pipeline.core.sampling import read_sample
 from pipeline.core.shapes import is_list
 
@@ -51,14 +59,17 @@ class Desk:
                 self.say(f"  | {self._harmless(line)}")
 
 
-async def answer(asked: QuestionAsked, desk: Desk) -> QuestionAnswered:
-    """Have the person answer one question; Ctrl-C or Ctrl-D cancels it."""
+async def answer(asked: QuestionAsked, desk: Desk, known: Json | None = None) -> QuestionAnswered:
+    """Have the person answer one question; Ctrl-C or Ctrl-D cancels it.
+
+    `known` are answers by the names of fields that were given beforehand: they are proposed.
+    """
     content: Json = {}
     action: _Action
     try:
         match asked.form:
             case "form":
-                action, content = await _form(asked, desk)
+                action, content = await _form(asked, desk, known or {})
             case "url":
                 action = await _url(asked, desk)
             case "sample":
@@ -71,9 +82,9 @@ async def answer(asked: QuestionAsked, desk: Desk) -> QuestionAnswered:
 # --- forms --------------------------------------------------------------------------------------
 
 
-async def _form(asked: QuestionAsked, desk: Desk) -> tuple[_Action, Json]:
+async def _form(asked: QuestionAsked, desk: Desk, known: Json) -> tuple[_Action, Json]:
     """All fields, then a look at what would be sent; it may be changed as often as one likes."""
-    fields = read_form(asked.schema)
+    fields = tuple(with_default(each, known.get(each.name)) for each in read_form(asked.schema))
     desk.say(f"  Enter takes what is in [brackets]; {_DECLINE} refuses, Ctrl-C cancels")
     while True:
         content: Json = {}

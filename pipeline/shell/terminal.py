@@ -6,7 +6,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.core.events import InputEnded, PromptCancelled, QuestionAnswered, QuestionAsked
+from pipeline.core.events import (
+    InputEnded,
+    Json,
+    PromptCancelled,
+    QuestionAnswered,
+    QuestionAsked,
+)
 from pipeline.shell.asking import Desk, answer
 from pipeline.shell.prompts import MAX_CHARS, PromptEvent, to_prompt
 
@@ -32,7 +38,8 @@ class TerminalReader:
     `help` is what `/help` shows; without it, that is a prompt as any other.
 
     A question of a server comes between: what was being typed waits, and then goes on. `asked`
-    says what a question is, `harmless` makes its text one that drives no terminal.
+    says what a question is, `harmless` makes its text one that drives no terminal, `answers` are
+    proposed for the fields of their names.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class TerminalReader:
         words: Callable[[], Sequence[str]] = tuple,
         asked: Callable[[str], QuestionAsked | None] = lambda _: None,
         harmless: Callable[[str], str] = _escaped,
+        answers: Json | None = None,
         help: str = "",  # noqa: A002  as people call it
         ask: str = "you> ",
         max_chars: int = MAX_CHARS,
@@ -48,6 +56,7 @@ class TerminalReader:
         self._words = words
         self._asked = asked
         self._desk = Desk(self._plain_line, _say, harmless)
+        self._answers = answers
         self._help = help
         self._ask = ask
         self._editing: asyncio.Task[None] | None = None
@@ -91,7 +100,7 @@ class TerminalReader:
             asked = self._asked(question)
             if asked is None:
                 return QuestionAnswered(question=question, action="cancel")
-            return await answer(asked, self._desk)
+            return await answer(asked, self._desk, self._answers)
 
     async def _plain_line(self, label: str) -> str:
         from prompt_toolkit import PromptSession  # noqa: PLC0415  (0.15 s, only for a terminal)

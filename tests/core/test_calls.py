@@ -5,6 +5,7 @@ from typing import Any
 import mcp_types
 import pytest
 from mcp_types import jsonrpc as official
+from msgspec.structs import replace
 
 from pipeline.core import call_losses, calls
 from pipeline.core.calls import Calls, Move
@@ -15,6 +16,7 @@ from pipeline.core.events import (
     Problem,
     ProgressReported,
     ReplyReceived,
+    RequestLost,
     ToolEnded,
     ToolProgress,
     ToolRepeated,
@@ -735,3 +737,64 @@ def test_a_server_that_was_gone_gets_another_chance_in_a_resumed_run() -> None:
     table, out = started(table, "c1")
     assert outcomes(out) == []
     assert posts(calls.on_session_ready(table, a_route())[1]) == ["call:c1"]
+
+
+# --- results ----------------------------------------------------------------------------------
+
+ROUND: Json = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def of_result(result: Json, output_schema: Json | None = None) -> tuple[Passing, ...]:
+    table, _ = calls.start(
+        connected(), "c1", replace(a_tool(server="s"), output_schema=output_schema), {}
+    )
+    return calls.on_reply(table, reply("call:c1", result))[1]
+
+
+@pytest.mark.parametrize("content", [None, "5", [5], {}])
+def test_a_result_of_which_nothing_can_be_made_is_told_as_that(content: Any) -> None:
+    end = one(ToolEnded, of_result({"content": content}))
+    assert (end.outcome, end.is_error) == ("answered", True)
+    assert end.reason.startswith("malformed result: found ")
+
+
+def test_structured_content_that_keeps_the_promise_of_its_tool_is_handed_on() -> None:
+    out = of_result({**OK, "structuredContent": {"n": 5}}, ROUND)
+    assert one(ToolEnded, out).structured == {"n": 5}
+    assert only(Problem, out) == []
+
+
+@pytest.mark.parametrize("more", [{}, {"structuredContent": {"n": "5"}}])
+def test_structured_content_that_breaks_it_is_dropped_and_told_but_not_the_rest(
+    more: Json,
+) -> None:
+    out = of_result({**OK, **more}, ROUND)
+    end = one(ToolEnded, out)
+    assert (end.structured, end.is_error, end.content) == (None, False, (text_block("5"),))
+    assert "the structured content of 'add' is dropped" in one(Problem, out).detail
+
+
+def test_a_tool_that_failed_owes_no_structured_content() -> None:
+    out = of_result({**OK, "isError": True}, ROUND)
+    assert (one(ToolEnded, out).is_error, only(Problem, out)) == (True, [])
+
+
+# --- over HTTP --------------------------------------------------------------------------------
+
+
+def test_over_http_the_answer_comes_with_the_message_and_its_status_ends_nothing() -> None:
+    table, _ = started(connected(dialect="http"), "c1")
+    assert calls.on_posted(table, posted("call:c1", 500)) == (table, ())
+
+
+def test_a_message_that_never_leaves_is_sent_again_so_often_and_no_more() -> None:
+    plan = replace(PLAN, max_call_sends=2)
+    table, _ = started(connected(dialect="http", plan=plan), "c1")
+    gone = RequestLost(server="s", id="call:c1", reason="refused", is_sent=False)
+    table, out = call_losses.on_request_lost(table, gone)
+    assert only(ToolEnded, out) == []
+    table, out = calls.on_session_ready(table, a_route(dialect="http"))
+    again = one(Post, out)
+    table, out = call_losses.on_request_lost(table, replace(gone, id=again.id))
+    assert (one(ToolEnded, out).outcome, one(ToolEnded, out).reason) == ("not_sent", "refused")
+    assert table.open == {}

@@ -154,6 +154,24 @@ def test_defaults_answer_where_the_run_says_so() -> None:
     assert "name: found nothing" in one(QuestionClosed, out).reason
 
 
+def test_what_was_said_beforehand_answers_before_defaults_do_if_it_fits() -> None:
+    of = table(elicitation="defaults", answers={"name": "Bob", "other": 1})
+    _, out = asked((server(), ELICIT, {"requestedSchema": DEFAULTS}), of=of)
+    assert answer_of(out)["result"] == {"action": "accept", "content": {"name": "Bob"}}
+    of = table(elicitation="defaults", answers={"name": 7})
+    _, out = asked((server(), ELICIT, {"requestedSchema": DEFAULTS}), of=of)
+    assert answer_of(out)["result"] == {"action": "decline"}
+    assert one(QuestionClosed, out).reason == "name: found 7, expected text"
+
+
+def test_a_person_has_the_last_word() -> None:
+    """What was said beforehand was proposed: what is left out is left out."""
+    optional: Json = {"requestedSchema": {"type": "object", "properties": NAME["properties"]}}
+    now, _ = asked((server(), ELICIT, optional), of=table(answers={"name": "Bob"}))
+    _, out = questions.on_answered(now, says())
+    assert answer_of(out)["result"] == {"action": "accept", "content": {}}
+
+
 def test_a_form_that_is_none_is_refused() -> None:
     _, out = asked((server(), ELICIT, {"message": "who?"}))
     assert kinds(out) == ["Post"]
@@ -461,10 +479,17 @@ def test_a_process_that_goes_on_asks_again_what_a_call_needs() -> None:
         (server(1), ELICIT, FORM), (waiter("c1"), ELICIT, FORM), (waiter("c2"), ELICIT, FORM)
     )
     now, out = questions.on_resumed(now)
-    assert [closed.question for closed in only(QuestionClosed, out)] == ["q1"]
-    assert out[-2:] == (StartTimer(id="question:q2", seconds=300), Ask(question="q2"))
+    closed = only(QuestionClosed, out)
+    assert [(each.question, each.reason) for each in closed] == [
+        (id_, "the run was cut off") for id_ in ("q1", "q2", "q3")
+    ]
+    again = only(QuestionAsked, out)
+    assert [(each.question, each.schema) for each in again] == [("q4", NAME), ("q5", NAME)]
+    assert out[-2:] == (StartTimer(id="question:q4", seconds=300), Ask(question="q4"))
     assert len(only(Ask, out)) == 1
     assert only(Post, out) == []
+    now, _ = questions.on_answered(now, says("q4", name="Ada"))
+    assert [given.waiter for given in now.answers] == ["c1"]
 
 
 def test_a_process_that_goes_on_asks_the_model_again() -> None:
@@ -472,7 +497,7 @@ def test_a_process_that_goes_on_asks_the_model_again() -> None:
     now, _ = questions.on_answered(now, says("q1"))
     now, out = questions.on_resumed(now)
     assert [call.call for call in only(CallModel, out)] == ["sample:q1"]
-    assert [ask.question for ask in only(Ask, out)] == ["q2"]
+    assert [ask.question for ask in only(Ask, out)] == ["q3"]
     now, _ = questions.on_model(now, spoke("q1"))
     assert [given.waiter for given in now.answers] == ["c1"]
 

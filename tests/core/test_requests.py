@@ -1,5 +1,6 @@
 """A person's own requests: to whom they go, and that each ends exactly once."""
 
+from hashlib import sha256
 from typing import Any
 
 import mcp_types
@@ -589,3 +590,55 @@ def test_a_process_that_goes_on_keeps_what_somebody_is_asked_for() -> None:
     table, out = requests.on_resumed(asked(READ, WANTED)[0], ["s"])
     assert out == ()
     assert table.open["r1"].state == "asking"
+
+
+# --- skills -----------------------------------------------------------------------------------
+
+PAGE, SCRIPT = "skill://tidy/SKILL.md", "skill://tidy/run.py"
+SKILLS: Json = {"resources": {}, "extensions": {"io.modelcontextprotocol/skills": {}}}
+LIST_SKILLS = RequestSubmitted(method="skills/list")
+
+
+def skills_of(**texts: str) -> Json:
+    """The list of one skill with these files."""
+    uris = {"page": PAGE, "script": SCRIPT}
+    files = [
+        {"uri": uris[name], "digest": f"sha256:{sha256(text.encode()).hexdigest()}"}
+        for name, text in texts.items()
+    ]
+    return {"skills": [{"uri": PAGE, "resources": files}]}
+
+
+def read(uri: str) -> RequestSubmitted:
+    return RequestSubmitted(method="resources/read", params={"uri": uri})
+
+
+def text(uri: str, words: str) -> Json:
+    return {"contents": [{"uri": uri, "text": words}]}
+
+
+def test_skills_are_listed_where_they_are_offered() -> None:
+    listed = skills_of(page="Tidy.")
+    _, out = asked(LIST_SKILLS, listed, table=table_of(offers=SKILLS))
+    assert result_of(out) == listed
+    _, out = asked(LIST_SKILLS, table=table_of(offers=ALL))
+    assert (result_of(out), only(Post, out)) == ({"skills": []}, [])
+
+
+def test_a_file_of_a_skill_is_given_if_it_is_what_the_list_promises() -> None:
+    table, _ = asked(LIST_SKILLS, skills_of(page="Tidy."), table=table_of(offers=SKILLS))
+    table, _ = requests.start(table, read(PAGE))
+    _, out = answered(table, text(PAGE, "Tidy."), "r2")
+    assert result_of(out) == text(PAGE, "Tidy.")
+
+
+def test_a_skill_of_which_one_file_is_another_is_not_read_any_more() -> None:
+    listed = skills_of(page="Tidy.", script="run()")
+    table, _ = asked(LIST_SKILLS, listed, table=table_of(offers=SKILLS))
+    table, _ = requests.start(table, read(SCRIPT))
+    table, out = answered(table, text(SCRIPT, "steal()"), "r2")
+    assert "the skill is not what it promises" in one(RequestEnded, out).error
+    assert result_of(out) is None
+    _, out = requests.start(table, read(PAGE))
+    assert only(Post, out) == []
+    assert "nothing of this skill is read" in one(RequestEnded, out).error

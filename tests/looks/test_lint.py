@@ -12,6 +12,10 @@ from pipeline.core.events import (
     ModelSpoke,
     Problem,
     PromptSubmitted,
+    QuestionAsked,
+    QuestionClosed,
+    RequestEnded,
+    RequestStarted,
     RunEnded,
     RunResumed,
 )
@@ -134,6 +138,26 @@ def test_calls_without_an_end_and_ends_without_a_call_are_told(tmp_path: Path) -
         "7: started-twice: the call 'c1' is under way",
         "7: open-call: the call 'c1' of the tool 'tail' has no end in this run",
     ]
+
+
+def test_requests_and_questions_without_an_end_are_told(tmp_path: Path) -> None:
+    read = RequestStarted(request="r1", server="s", method="resources/read")
+    asks = QuestionAsked(question="q1", server="s", form="form", message="who?")
+    script: Script = [
+        (0.0, [read, asks, asks]),
+        (1.0, [QuestionClosed(question="q2", server="s", action="accept")]),
+    ]
+    assert linted(tmp_path, *whole(script)) == [
+        "2: open-call: the request 'r1' (resources/read) has no end in this run",
+        "4: started-twice: the question 'q1' is under way",
+        "4: open-call: the question 'q1' of 's' has no end in this run",
+        "5: ended-twice: the question 'q2' ends, but is not under way",
+    ]
+    ends = [
+        QuestionClosed(question="q1", server="s", action="accept"),
+        RequestEnded(request="r1", server="s", method="resources/read", outcome="answered"),
+    ]
+    assert linted(tmp_path, *whole([(0.0, [read, asks]), (1.0, ends)])) == []
 
 
 def test_a_run_without_an_end_is_told(tmp_path: Path) -> None:

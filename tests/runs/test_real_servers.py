@@ -1,8 +1,6 @@
 """Every kind of server that people run, found out unaided: its tools, a call, an agent's turn."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +11,15 @@ from pipeline.core.events import RunEnded, SessionReady, StreamLost, ToolEnded
 from tests.support.in_process import QUICK, Lines, play, playing
 from tests.support.messages_api import MessagesApi, say, turn, use
 from tests.support.program import run
-from tests.support.real_servers import Real, config_of, npm, official, pypi, started
+from tests.support.real_servers import (
+    Real,
+    config_of,
+    kill_child,
+    npm,
+    official,
+    pypi,
+    started,
+)
 from tests.support.recordings import read_run
 from tests.support.servers import NODE
 
@@ -193,19 +199,3 @@ async def test_five_servers_at_once_of_which_one_is_killed_and_comes_back(
     results = [json.dumps(request.body["messages"][-1]["content"]) for request in api.requests[1:]]
     assert all(words in results[0] for words in ('"5"', "Long running operation completed", "UTC"))
     assert '"9"' in results[1]
-
-
-def kill_child(script: str) -> None:
-    """Kill the process of ours that runs a script."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            words = (entry / "cmdline").read_text("utf-8")
-            parent = (entry / "stat").read_text("utf-8").rpartition(") ")[2].split()[1]
-        except OSError:  # it has ended meanwhile
-            continue
-        if script in words and parent == str(os.getpid()):
-            os.kill(int(entry.name), signal.SIGKILL)
-            return
-    raise AssertionError(f"no process of ours runs {script}")

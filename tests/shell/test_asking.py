@@ -28,9 +28,9 @@ class Person:
             raise EOFError
         return self.lines.pop(0)
 
-    async def answers(self, asked: QuestionAsked) -> tuple[str, Json]:
+    async def answers(self, asked: QuestionAsked, **known: Any) -> tuple[str, Json]:
         desk = Desk(self.line, self.said.append, lambda text: text.replace("\x1b", "ESC"))
-        found = await answer(asked, desk)
+        found = await answer(asked, desk, known)
         assert isinstance(found, QuestionAnswered)
         assert found.question == asked.question
         return found.action, found.content
@@ -100,6 +100,18 @@ async def test_it_may_be_refused_at_any_field_and_at_the_end(lines: Sequence[str
 async def test_whoever_leaves_cancels_it(lines: Sequence[str]) -> None:
     asked = form("name", name=NAME, note={"type": "string"})
     assert await Person(*lines).answers(asked) == ("cancel", {})
+
+
+async def test_what_was_said_beforehand_is_proposed_where_it_fits() -> None:
+    person = Person("", "", "4", "")
+    asked = form("name", name=NAME, colour=COLOUR, age=AGE)
+    known = {"name": "Ada", "colour": "pink", "age": "old", "other": 1}
+    assert await person.answers(asked, **known) == ("accept", {"name": "Ada", "age": 4})
+    assert person.labels[:3] == [
+        "  Your name (text) [Ada]: ",
+        "  colour (1 to 2, may stay empty): ",
+        "  age (a whole number from 1) [36]: ",
+    ]
 
 
 async def test_what_does_not_fit_is_asked_for_again_with_what_was_expected() -> None:

@@ -214,7 +214,12 @@ async def editing(reader: TerminalReader, text: str) -> None:
     assert session is not None
     typed = asyncio.Event()
     buffer = session.default_buffer
-    buffer.on_text_changed += lambda _: typed.set() if buffer.text == text else None
+
+    def changed(_: object) -> None:
+        if buffer.text == text:
+            typed.set()
+
+    buffer.on_text_changed += changed
     async with asyncio.timeout(10):
         while buffer.text != text:
             await typed.wait()

@@ -259,6 +259,13 @@ async def test_quiet_leaves_answers_and_trouble() -> None:
     assert err == "< wait failed: it gave no reason\n! s: d\n"
 
 
+async def test_quiet_or_not_whoever_is_asked_sees_what_for_and_nobody_else_does() -> None:
+    asks = QuestionAsked(question="q1", server="s", form="form", message="who?")
+    closed = QuestionClosed(question="q1", server="s", action="accept")
+    assert await shown(asks, Ask(question="q1"), closed, quiet=True) == ("", "= s asks: who?\n")
+    assert await shown(asks, closed, quiet=True) == ("", "")
+
+
 async def test_verbose_tells_usage() -> None:
     usage = Usage(model="m", tokens=Tokens(input=1))
     assert (await shown(usage))[1] == ""

@@ -133,6 +133,7 @@ async def playing(
         [server_plan(entry, settings) for entry in entries],
         goal=goal_of(settings),
         is_interactive=is_interactive,
+        may_ask=True,
     )
     targets = [connect(entry, settings) for entry in entries]
     memory, lines = MemorySink(), Lines() if lines is None else lines

@@ -7,10 +7,11 @@ that differ from each other.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,15 +28,15 @@ _INSTALL = 300.0  # seconds
 
 @dataclass(frozen=True)
 class Real:
-    """A server to start, and one call that it answers: `tool` with `arguments` gives `says`.
+    """A server to start, and a call that it may have: `tool` with `arguments` gives `says`.
 
     A process has a `command`; else `serve` starts one that listens, at `path`.
     """
 
     name: str
-    tool: str
-    arguments: Mapping[str, Any]
-    says: str
+    tool: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    says: str = ""
     command: Sequence[str] = ()
     serve: Sequence[str] = ()
     ready: str = "running|Running|listening"
@@ -77,8 +78,13 @@ def official(*words: str) -> tuple[str, ...]:
     return (sys.executable, str(_SCRIPT), *words)
 
 
+def asking(*words: str) -> tuple[str, ...]:
+    """The command of a server on Python's `mcp` that asks its client for things."""
+    return (sys.executable, str(_SCRIPT.with_name("asking_server.py")), *words)
+
+
 @contextmanager
-def started(real: Real, folder: Path) -> Iterator[str]:
+def started(real: Real, folder: Path) -> Generator[str]:
     """The server runs; its address."""
     port = free_port()
     words = [word.replace("PORT", str(port)) for word in real.serve]
@@ -101,3 +107,19 @@ def config_of(servers: Mapping[str, Real | str]) -> str:
             command, *args = server.command
             found[name] = {"command": command, "args": args, "env": {"PATH": os.environ["PATH"]}}
     return json.dumps({"mcpServers": found})
+
+
+def kill_child(*words: str) -> None:
+    """Kill the process of ours that has all these words in its command line."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_text("utf-8")
+            parent = (entry / "stat").read_text("utf-8").rpartition(") ")[2].split()[1]
+        except OSError:  # it has ended meanwhile
+            continue
+        if all(word in command for word in words) and parent == str(os.getpid()):
+            os.kill(int(entry.name), signal.SIGKILL)
+            return
+    raise AssertionError(f"no process of ours runs {' '.join(words)}")

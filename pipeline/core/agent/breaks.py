@@ -66,7 +66,6 @@ def on_cancelled(state: AgentState) -> Step:
     outputs = (*outputs, *more)
     match state.phase:
         case "requesting":
-            state = replace(state, is_into_chat=False)
             state, more = after_requests(state, requesting.cancel_all(state.requests, _BY_USER))
             return state, (*outputs, *more)
         case "thinking":
