@@ -8,12 +8,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.command_line import Shown, UsageError, read_command_line
 from config.streams import open_standard_streams, write
 from pipeline.failures import tell_end, tell_failure, tell_line, tell_untold
 
@@ -38,11 +38,17 @@ class UnfitInputError(Exception):
 def run() -> None:
     """The `rxmcp` command."""
     open_standard_streams()
-    sys.exit(main(sys.argv[1:], os.environ))
+    try:
+        status = main(sys.argv[1:], os.environ)
+    except KeyboardInterrupt:  # Ctrl-C, where nothing has to be ended in order
+        status = 128 + signal.SIGINT
+    sys.exit(status)
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do what the command line says; the exit status."""
+    from config.command_line import Shown, UsageError, read_command_line
+
     program = "rxmcp" if Path(sys.argv[0]).name.startswith("rxmcp") else "python main.py"
     try:
         settings = read_command_line(argv, environ, _DOTENV, program=program)
@@ -54,15 +60,17 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return USAGE
     from config.logs import start_logging
     from config.variables import claude_variables, read_dotenv
+    from pipeline.shell.loop import new_loop
 
     # Claude's SDK reads its variables itself, but knows nothing of the file `.env`.
     os.environ.update(claude_variables(environ, read_dotenv(_DOTENV)))
     start_logging(settings.logs_from, settings.secrets())
     for notice in settings.notices:
-        write(sys.stderr, f"! {notice}\n")
+        tell_line(f"! {notice}")
     try:
         command = _client if settings.against else _COMMANDS.get(settings.command, _client)
-        return asyncio.run(command(settings))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(command(settings))
     except Exception as exc:  # noqa: BLE001  a bug of ours: told in words, whole in the log
         from loguru import logger
 
@@ -71,6 +79,17 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 async def _serve(settings: "Settings") -> int:
+    return await _until_signalled(settings, _serve_until_cancelled)
+
+
+async def _outbox(settings: "Settings") -> int:
+    return await _until_signalled(settings, _look_into_outbox)
+
+
+async def _until_signalled(
+    settings: "Settings", work: "Callable[[Settings], Awaitable[int]]"
+) -> int:
+    """Work that a signal ends in order, and a second one at once."""
     this = asyncio.current_task()
     assert this is not None, "inside asyncio.run"
     caught: list[int] = []
@@ -83,7 +102,7 @@ async def _serve(settings: "Settings") -> int:
 
     _on_signals(stop)
     try:
-        await _serve_until_cancelled(settings)
+        return await work(settings)
     except UnfitInputError as exc:
         return tell_failure(settings, USAGE, str(exc))
     except asyncio.CancelledError:
@@ -93,7 +112,17 @@ async def _serve(settings: "Settings") -> int:
     return 128 + caught[0]
 
 
-async def _serve_until_cancelled(settings: "Settings") -> None:
+async def _look_into_outbox(settings: "Settings") -> int:
+    from pipeline.outboxes import outbox
+    from sinks.outbox_place import OutboxError
+
+    try:
+        return await outbox(settings)
+    except OutboxError as exc:
+        raise UnfitInputError(str(exc)) from exc
+
+
+async def _serve_until_cancelled(settings: "Settings") -> int:
     host, port = settings.serve_host, settings.serve_port
     if settings.serve_from:
         from pipeline.mocks.serve import serve_file
@@ -112,21 +141,28 @@ async def _serve_until_cancelled(settings: "Settings") -> None:
         await serve_until_cancelled(options, log=tell_line)
     except ServerStartError as exc:
         raise UnfitInputError(str(exc)) from exc
+    return 0
 
 
 async def _client(settings: "Settings") -> int:
     from pipeline.plans import WishError
     from pipeline.runtime import CoreFaultError, ShutdownError
     from pipeline.servers import ServersError
+    from pipeline.shell.consents_file import ConsentsError
+    from pipeline.shell.pins_file import PinsError
     from pipeline.shell.recordings import RecordingError
     from pipeline.standard_input import ContextError
     from sinks.base import SinkError
 
+    unusable = (
+        *(ContextError, ConsentsError, PinsError, RecordingError),
+        *(ServersError, UnfitInputError, WishError),
+    )
     run_client = _run_client if settings.against is None else _run_against
     async with AsyncExitStack() as stack:
         try:
             return await run_client(settings, stack)
-        except (ContextError, RecordingError, ServersError, UnfitInputError, WishError) as exc:
+        except unusable as exc:
             return tell_failure(settings, USAGE, str(exc))
         except SinkError as exc:
             return tell_failure(settings, USAGE, f"a sink cannot be opened: {exc}")
@@ -136,37 +172,51 @@ async def _client(settings: "Settings") -> int:
 
 async def _run_client(settings: "Settings", stack: AsyncExitStack) -> int:
     from pipeline.assembly import Run, first_inputs
-    from pipeline.going_on import earlier_run
+    from pipeline.going_on import earlier_run, plan_from_here
     from pipeline.headers import new_header
-    from pipeline.plans import goal_of, make_plan, requests_of
-    from pipeline.servers import reach
+    from pipeline.plans import as_recorded, goal_of, make_plan, requests_of
+    from pipeline.servers import reach, withheld
     from pipeline.standard_input import is_person_there, may_ask, read_context, read_prompts
+    from pipeline.tool_pins import tool_pins
     from sinks.questions import OpenQuestions
     from sinks.tool_names import ToolNames
 
     requests_of(settings)  # words that do not fit start no server
     goes_on = settings.command in ("resume", "fork")
     earlier = earlier_run(settings, new_header(settings)) if goes_on else None
+    told = settings.model_fields_set
+    if earlier is not None:
+        settings = as_recorded(settings, earlier.plan)
     known = () if earlier is None else earlier.plan.servers
     entries = await _servers(settings, () if settings.servers else known, stack)
+    if words := withheld(entries, settings):
+        tell_line(f"! {words}")
     goal = goal_of(settings, None if earlier is None else earlier.plan.goal)
     is_interactive = goal == "chat" and sys.stdin.isatty() and sys.stdout.isatty()
     if is_interactive and settings.model == "direct" and not settings.quiet:
         write(sys.stderr, _DIRECT)
     servers, links = reach(entries, settings, is_terminal=is_person_there(), say=tell_line)
+    pins = tool_pins(settings, entries, Path.cwd())
+    servers = pins.with_pins(servers)
     plan = make_plan(settings, servers, goal=goal, is_interactive=is_interactive, may_ask=may_ask())
+    if earlier is not None:
+        plan = plan_from_here(earlier, plan, told)
     names, questions = ToolNames(), OpenQuestions()
     client = Run(
         settings,
         plan,
         links,
-        prompts=read_prompts(plan, stack, names.words, questions.get),
+        prompts=read_prompts(
+            plan, stack, names.words, questions.get, max_chars=settings.max_prompt_chars
+        ),
         also=[names, questions],
         earlier=earlier,
+        keep_pins=pins.keep,
     )
     _interrupt(client)
-    context = None if settings.prompt is None else await read_context()
-    ended = await client.run(*first_inputs(settings, plan, context=context, is_resumed=goes_on))
+    context = None if settings.prompt is None else await read_context(settings.max_prompt_chars)
+    before = None if earlier is None else earlier.plan
+    ended = await client.run(*first_inputs(settings, plan, context=context, before=before))
     tell_untold(client)
     code = tell_end(settings, ended)
     # Nobody got the answers: that is no success, however well they came about.
@@ -177,12 +227,14 @@ async def _run_against(settings: "Settings", stack: AsyncExitStack) -> int:
     from pipeline.against.live import LiveReplay
     from pipeline.core.events import RunStarted
     from pipeline.standard_input import is_person_there
+    from pipeline.tool_pins import tool_pins
 
     replay = LiveReplay(settings)
     entries = await _servers(settings, () if settings.servers else replay.servers, stack)
     for notice in replay.notices(entries):
-        write(sys.stderr, f"! {notice}\n")
-    client = replay.run(entries, is_terminal=is_person_there(), say=tell_line)
+        tell_line(f"! {notice}")
+    pins = tool_pins(settings, entries, Path.cwd())
+    client = replay.run(entries, is_terminal=is_person_there(), say=tell_line, pins=pins)
     _interrupt(client)
     ended = await client.run(RunStarted())
     tell_untold(client)
@@ -226,13 +278,14 @@ async def _servers(
     """Those of the settings and configurations, else the one that is inside."""
     from config.mcp_entry import McpEntry
     from config.servers import EMBEDDED
-    from pipeline.servers import choose, configured
+    from pipeline.servers import choose, configured, consents
     from pipeline.standard_input import may_start
 
     entries = configured(settings, os.environ, Path.cwd())
+    allow = partial(may_start, consents=consents(settings, Path.cwd()))
     for notice in (words for entry in entries for words in entry.notices):
-        write(sys.stderr, f"! {notice}\n")
-    chosen = choose(settings, entries, known, allow=may_start)
+        tell_line(f"! {notice}")
+    chosen = choose(settings, entries, known, allow=allow)
     if chosen and not any(plan.name == EMBEDDED for plan in known):
         return chosen
     from server.options import ServerOptions
@@ -265,7 +318,7 @@ def _on_signals(stop: Callable[[int], None]) -> None:
 
 
 _READERS = ("replay", "show", "diff", "lint", "migrate", "redact")
-_COMMANDS = {"serve": _serve} | dict.fromkeys(_READERS, _read)
+_COMMANDS = {"serve": _serve, "outbox": _outbox} | dict.fromkeys(_READERS, _read)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """What a user gets of a fault, from this client, the official `mcp` and `fastmcp`.
 
     python -m bench.faults            # prints the table, and writes it into docs/reliability.md
+    python -m bench.faults frozen     # the rows with this word in them; writes nothing
 
-Each fault is one of `tests/faults`, made by its switchboard. Each client is told to give a call 5 s
-and is as it comes otherwise; each call is watched for 30 s. The switchboard's ledger says what was
-really executed.
+Each fault is one of `tests/faults`, made by its switchboard, in a process of its own where that is
+to freeze, or in a network of its own where packets are to vanish. Each client is a process, is told
+to give a call 5 s and is as it comes otherwise; each step is watched for 30 s. The server's ledger
+says what was really executed.
 """
 
 import asyncio
@@ -12,116 +14,47 @@ import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
-from bench.faults_clients import BOUND, CLIENTS, NOTHING, RESULT, Name, Told
-from bench.faults_clients import meet as meet_as
-from tests.faults import dialects
-from tests.faults.dialects import CALL, Dialect
-from tests.faults.exchange import Exchange, On
-from tests.faults.good import accept, begin, end, hold, run, say
-from tests.faults.ledger import ERROR
-from tests.faults.rows import ROWS, saying
-from tests.faults.steps import close, pings
-from tests.faults.switchboard import switchboard
+from bench.faults_cases import CASES, Case
+from bench.faults_clients import BOUND, CLIENTS, Name
+from bench.faults_peer import RESULT
+from bench.faults_places import Cell
+from bench.faults_places import measure as measure_one
+from bench.page import PAGE, write_block
 from tests.support.real_servers import pypi
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- bench.faults: begin -->", "<!-- bench.faults: end -->"
+BLOCK = "bench.faults"
 _AT_ONCE = 3
 _SHOWN = 0.1  # seconds
-_TITLES = {"sse": "HTTP+SSE", "http": "Streamable HTTP", "modern": "2026-07-28"}
+_MUCH = 64  # MiB: what a client may take for a message that it refuses
+_TITLES = {
+    "sse": "HTTP+SSE",
+    "http": "Streamable HTTP",
+    "modern": "2026-07-28",
+    "stdio": "a process",
+}
 
 
-class Case(NamedTuple):
-    """A fault in a dialect, and how the table calls it."""
-
-    words: str
-    dialect: Dialect
-    faults: Sequence[On]
-
-
-def _elsewhere(x: Exchange) -> bytes:
-    return dialects.event(f"http://localhost:{x.server.port}/messages", "endpoint")
-
-
-def _row(words: str, dialect: Dialect, name: str) -> Case:
-    return Case(words, dialect, [On(CALL, *ROWS[name].script)])
-
-
-CASES = (
-    Case("no `endpoint`, only signs of life", "sse", [On("GET", begin, pings, n=None)]),
-    Case("closes every connection at once", "sse", [On("GET", close, n=None)]),
-    Case("`endpoint` on another origin", "sse", [On("GET", begin, say(_elsewhere), hold, n=None)]),
-    _row("the POST is answered with 500", "sse", "500, not executed"),
-    _row("taken, no answer, signs of life", "sse", "no answer, signs of life"),
-    _row("half an event, then a reset", "sse", "half an event, then a reset"),
-    _row("restarts after it executed", "sse", "a restart, executed"),
-    Case("a result of 2 MB", "sse", [On(CALL, run, accept, saying(" " * 2_000_000), end)]),
-    _row("lines that end with CR", "sse", "lines that end with CR"),
-    _row("taken, no answer, signs of life", "http", "no answer, signs of life"),
-    _row("half an event, then a reset", "http", "half an event, then a reset"),
-    _row("breaks off, can be taken up again", "http", "taken up again where it broke off"),
-    _row("the session has expired", "http", "the session has expired"),
-    _row("restarts after it executed", "http", "a restart, executed"),
-    _row("an HTML page in place of an answer", "http", "HTML"),
-    _row("503", "http", "503"),
-    _row("taken, no answer, signs of life", "modern", "no answer, signs of life"),
-    _row("half an event, then a reset", "modern", "half an event, then a reset"),
-)
-
-
-# --- the table ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One client, one fault. `executed` is how often the call was, `told` and `after` what came of
-    it and of the next one.
-    """
-
-    seconds: float
-    told: str
-    executed: int = 0
-    after: str = RESULT
-
-    @property
-    def is_mute(self) -> bool:
-        return self.told == NOTHING
-
-    @property
-    def is_wrong(self) -> bool:
-        """Told as a failure, although the tool ran: whoever believes that does it twice."""
-        return self.told == ERROR and self.executed > 0
-
-    @property
-    def is_dead(self) -> bool:
-        return self.after != RESULT
-
-    def __str__(self) -> str:
-        when = f"{self.seconds:.1f} s" if self.seconds >= _SHOWN else "at once"
-        words = f"**nothing in {BOUND:g} s**" if self.is_mute else f"{when}: {self.told}"
-        words += ", **though it ran**" if self.is_wrong else ""
-        words += f", **executed {self.executed} times**" if self.executed > 1 else ""
-        return words + (f"; **next call: {self.after}**" if self.is_dead else "")
-
-
-async def meet(case: Case, name: Name) -> Cell:
-    """One client meets one fault."""
-    async with switchboard(case.dialect, *case.faults) as server:
-        return cell(await meet_as(name, server), server.ledger.executed[1])
-
-
-def cell(told: Told, executed: int) -> Cell:
-    """Seconds until the user was told of the fault, what, and what became of the next call."""
-    assert told.connect is not None, "a client ended without a word"
-    if told.connect[1] != RESULT:
-        return Cell(*told.connect)
-    first, after = told.calls.get(1, (BOUND, NOTHING)), told.calls.get(2, (BOUND, NOTHING))
-    return Cell(*first, executed, after[1])
+def words_of(case: Case, cell: Cell) -> str:
+    """A cell, as the table has it; what a user would be sorry about is in bold."""
+    if cell.why_not:
+        return "not measured"
+    when = f"{cell.seconds:.1f} s" if cell.seconds >= _SHOWN else "at once"
+    what = f"**{cell.told}**" if cell.is_astray else cell.told
+    words = [f"**nothing in {BOUND:g} s**" if cell.is_mute else f"{when}: {what}"]
+    if cell.is_wrong:
+        words.append(", **though it ran**")
+    if cell.executed > 1:
+        words.append(f", **executed {cell.executed} times**")
+    if case.shows == "held":
+        words.append("; **next call: made**" if cell.after == RESULT else "; next call: held")
+    elif cell.is_dead:
+        words.append(f"; **next call: {cell.after}**")
+    if case.shows == "memory":
+        words.append(f"; **{cell.grown} MiB**" if cell.grown > _MUCH else f"; {cell.grown} MiB")
+    if case.shows == "elsewhere":
+        words.append("; **the key went there**" if cell.strays else "; nothing went there")
+    return "".join(words)
 
 
 async def measure(cases: Sequence[Case]) -> list[list[Cell]]:
@@ -130,8 +63,9 @@ async def measure(cases: Sequence[Case]) -> list[list[Cell]]:
 
     async def one(case: Case, name: Name) -> Cell:
         async with room:
-            found = await meet(case, name)
-            print(f"{case.dialect:6} {case.words:36} {name:8} {found}", file=sys.stderr)
+            found = await measure_one(case, name)
+            line = f"{case.dialect:6} {case.words:36} {name:8} {words_of(case, found)}"
+            print(line + found.why_not, file=sys.stderr)
             return found
 
     cells = await asyncio.gather(*(one(case, name) for case in cases for name in CLIENTS))
@@ -139,13 +73,17 @@ async def measure(cases: Sequence[Case]) -> list[list[Cell]]:
     return [cells[at : at + width] for at in range(0, len(cells), width)]
 
 
-def total(cells: Sequence[Cell]) -> str:
+def total(cases: Sequence[Case], cells: Sequence[Cell]) -> str:
     """One client's troubles, counted."""
+    usual = [cell for case, cell in zip(cases, cells, strict=True) if case.shows != "held"]
     counts = {
         "never told": sum(each.is_mute for each in cells),
         "told as an error though it ran": sum(each.is_wrong for each in cells),
+        "told another call's result": sum(each.is_astray for each in cells),
         "executed twice": sum(each.executed > 1 for each in cells),
-        "dead for the next call": sum(each.is_dead for each in cells),
+        "dead for the next call": sum(each.is_dead for each in usual),
+        "with the key elsewhere": sum(each.strays > 0 for each in cells),
+        f"above {_MUCH} MiB": sum(each.grown > _MUCH for each in cells),
     }
     return ", ".join(f"{count} {words}" for words, count in counts.items())
 
@@ -154,19 +92,11 @@ def table(cases: Sequence[Case], rows: Sequence[Sequence[Cell]], names: Sequence
     """The page's table, with a last row that counts."""
     lines = [f"| Server | What it does | {' | '.join(names)} |", "| --- " * (2 + len(names)) + "|"]
     for case, row in zip(cases, rows, strict=True):
-        cells = " | ".join(map(str, row))
+        cells = " | ".join(words_of(case, cell) for cell in row)
         lines.append(f"| {_TITLES[case.dialect]} | {case.words} | {cells} |")
-    totals = " | ".join(total(column) for column in zip(*rows, strict=True))
-    lines.append(f"| | **in all** | {totals} |")
+    totals = " | ".join(total(cases, column) for column in zip(*rows, strict=True))
+    lines.append(f"| | **in all, of {len(cases)}** | {totals} |")
     return "\n".join(lines)
-
-
-def write(text: str) -> None:
-    """Put the table in its place."""
-    page = PAGE.read_text("utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
 
 
 def versions() -> tuple[str, ...]:
@@ -178,12 +108,15 @@ def versions() -> tuple[str, ...]:
     return "rxmcp", f"`mcp` {mcp}", f"`fastmcp` {done.stdout.strip()}"
 
 
-def main() -> None:
-    rows = asyncio.run(measure(CASES))
-    text = table(CASES, rows, versions())
+def main(*words: str) -> None:
+    cases = [case for case in CASES if all(word in case.words for word in words)]
+    names = versions()
+    text = table(cases, asyncio.run(measure(cases)), names)
     print(text)
-    write(text)
+    if not words:
+        write_block(BLOCK, text)
+        print(f"written to {PAGE.name}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

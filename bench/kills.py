@@ -8,10 +8,14 @@ milliseconds after a request that was drawn. Then must hold:
 * `resume` ends well, each call that was started has ended once, and one that may do harm was
   executed once at most, and exactly once if it was answered;
 * the recording, with what the resumed run added, replays without a difference.
+
+    python -m bench.kills                          200 times; writes docs/reliability.md, too
+    python -m bench.kills --seed 7 --first 12      the twelfth of that seed once more, and so on
 """
 
 import argparse
 import asyncio
+import contextlib
 import random
 import shutil
 import signal
@@ -19,20 +23,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.soak_server import FaultyServer, serving
-from pipeline.core.codec import Entry
-from pipeline.core.events import RunEnded, ToolEnded, ToolRepeated, ToolStarted
+from bench.kills_checks import check_killed, check_resumed
+from bench.page import write_block
+from pipeline.core.events import ToolEnded, ToolRepeated, ToolStarted
 from pipeline.replay import ReplayOptions, replay
 from pipeline.shell.recordings import RecordingError, last_run
-from tests.support.program import run, running
+from tests.faults.dialects import DIALECTS, FLAGS
+from tests.faults.switchboard import Switchboard, switchboard
+from tests.support.program import Program, run, running
 
-DIALECTS = ("sse", "http", "modern")
 _TURNS, _CALLS = 12, 3
-_HANDSHAKE = 2  # requests before the first call, at least
+_HANDSHAKE = {"seed": 0, "sse": 2, "http": 2, "modern": 2}  # requests before the first call
 _JITTER = 0.02  # seconds within which it dies after the request that was drawn
 _DEADLINE = 60.0
 _AT_SERVER = ("--call-timeout", "5")
@@ -65,21 +69,21 @@ async def kill_once(seed: str, folder: Path) -> Kill:
     """
     chance = random.Random(seed)
     dialect = chance.choice(DIALECTS)
-    at = chance.randrange(1, _HANDSHAKE + _TURNS * _CALLS)
+    at = chance.randrange(1, _HANDSHAKE[dialect] + _TURNS * _CALLS)
     kill = Kill(dialect, at)
     path = folder / "run.jsonl"
-    async with serving(dialect) as server:
+    async with switchboard(dialect) as server:
         await _die(server, folder, at=at, delay=chance.uniform(0, _JITTER))
         kill.is_torn = not path.read_bytes().endswith(b"\n")
         before = list(last_run(path).entries())
         kill.entries = len(before)
-        kill.wrong += check_killed(before, server.executed)
+        kill.wrong += check_killed(before, server.ledger.executed)
         resumed = await run("resume", "run.jsonl", *_AT_SERVER, cwd=folder, seconds=_DEADLINE)
         if resumed.code != 0:
             kill.wrong.append(f"resume ended with {resumed.code}: {resumed.err[-500:]}")
     after = last_run(path)
     entries = list(after.entries())
-    kill.wrong += check_resumed(before, entries, server.executed)
+    kill.wrong += check_resumed(before, entries, server.ledger.executed)
     replayed = await replay(after, [], ReplayOptions(check=True))
     if replayed.difference is not None:
         kill.wrong.append(f"the replay differs: {replayed.difference}")
@@ -89,78 +93,62 @@ async def kill_once(seed: str, folder: Path) -> Kill:
     return kill
 
 
-async def _die(server: FaultyServer, folder: Path, *, at: int, delay: float) -> None:
+async def _die(server: Switchboard, folder: Path, *, at: int, delay: float) -> None:
     numbers = iter(range(1, _TURNS * _CALLS + 1))
     turn = ("act n={}", "look n={}", "act n={}")
     prompts = "".join(
         " ; ".join(call.format(next(numbers)) for call in turn) + "\n" for _ in range(_TURNS)
     )
-    words = ("--server", server.url, "--sink", "console", "--sink", "jsonl=run.jsonl")
-    async with running(*words, *_AT_SERVER, cwd=folder) as program:
+    words = ("--server", server.url, "--dialect", FLAGS[server.dialect], *_AT_SERVER)
+    sinks = ("--sink", "console", "--sink", "jsonl=run.jsonl")
+    env = {"PYTHONFAULTHANDLER": "1"}
+    async with running(*words, *sinks, cwd=folder, env=env) as program:
         await program.say(prompts)
-        try:
-            async with asyncio.timeout(_DEADLINE):
-                await server.reached(at)
-        except TimeoutError:
-            told = bytes(program.err[-500:]).decode("utf-8", "replace")
-            found = f"{server.asked.total()} requests of {at} in {_DEADLINE:g} s"
-            raise StuckError(f"the run came to {found}; it said {told!r}") from None
+        reaching = asyncio.create_task(server.reached(at))
+        await asyncio.wait([reaching], timeout=_DEADLINE)
+        if not reaching.done():
+            reaching.cancel()
+            raise StuckError(await _why_stuck(program, server, at))
         await asyncio.sleep(delay)
         program.signal(signal.SIGKILL)
         await program.ended()
 
 
-def check_killed(entries: Sequence[Entry], executed: Counter[int]) -> list[str]:
-    """What is wrong with a recording whose run was killed while a server executed these calls."""
-    wrong: list[str] = []
-    if [entry.seq for entry in entries] != [*range(1, len(entries) + 1)]:
-        wrong.append(f"seq has gaps: {[entry.seq for entry in entries]}")
-    written = {_number(e.item) for e in entries if isinstance(e.item, ToolStarted)}
-    if unwritten := sorted(set(executed) - written):
-        wrong.append(f"executed, but not written down as started: {unwritten}")
-    return wrong
+async def _why_stuck(program: Program, server: Switchboard, at: int) -> str:
+    """All that can be known of it: SIGABRT has Python tell where each thread is."""
+    with contextlib.suppress(ProcessLookupError):
+        program.signal(signal.SIGABRT)
+    ended = await program.ended()
+    seen = [each.method for each in server.seen]
+    return (
+        f"the run came to {server.asked.total()} requests of {at} in {_DEADLINE:g} s, the last "
+        f"were {seen[-5:]}; it said {ended.out[-500:]!r} and {ended.err[-3000:]!r}"
+    )
 
 
-def check_resumed(
-    before: Sequence[Entry], entries: Sequence[Entry], executed: Counter[int]
-) -> list[str]:
-    """What is wrong with the recording after its run went on to its end."""
-    wrong: list[str] = []
-    if list(entries[: len(before)]) != list(before):
-        wrong.append("what was recorded before the kill is not what it was")
-    if [entry.seq for entry in entries] != [*range(1, len(entries) + 1)]:
-        wrong.append("seq has gaps after the resumed run")
-    items = [entry.item for entry in entries]
-    if not items or not isinstance(items[-1], RunEnded):
-        wrong.append("it does not end with run_ended")
-    ended: dict[str, list[str]] = {}
-    for item in items:
-        if isinstance(item, ToolEnded):
-            ended.setdefault(item.call, []).append("error" if item.is_error else item.outcome)
-    for item in items:
-        if not isinstance(item, ToolStarted):
-            continue
-        ends, n, count = ended.pop(item.call, []), _number(item), executed[_number(item)]
-        if len(ends) != 1:
-            wrong.append(f"{item.call} was started and ended {len(ends)} times: {ends}")
-        if item.tool == "act" and count > 1:
-            wrong.append(f"{item.call} (n={n}) may do harm, and was executed {count} times")
-        if ends == ["answered"] and count < 1:
-            wrong.append(f"{item.call} (n={n}) was answered, and never executed")
-        if ends == ["not_sent"] and count:
-            wrong.append(f"{item.call} (n={n}) was not sent, and executed {count} times")
-    if ended:
-        wrong.append(f"ended, but never started: {sorted(ended)}")
-    return wrong
+# --- telling ------------------------------------------------------------------------------------
 
 
-def _number(started: ToolStarted) -> int:
-    return int(started.arguments["n"])
+def table(totals: Counter[str]) -> str:
+    """What the kills came to, for the page."""
+    rows = {
+        "kills": totals["kills"],
+        "of them in the middle of a line": totals["torn"],
+        "events recorded before the kills, all of them there afterwards": totals["entries"],
+        "calls started, before or after": totals["started"],
+        "of them answered": totals["answered"],
+        "of them with an unknown outcome, and told so": totals["unknown"],
+        "of them not sent": totals["not_sent"],
+        "made again, because they only read": totals["repeated"],
+        "violations": 0,
+    }
+    return "\n".join(
+        ["| | |", "| --- | --- |", *(f"| {what} | {count:,} |" for what, count in rows.items())]
+    )
 
 
-async def main(kills: int, seed: int, first: int = 1) -> int:
+async def kill_often(kills: int, seed: int, first: int, totals: Counter[str]) -> int:
     """The exit status: 1 if anything was wrong."""
-    totals: Counter[str] = Counter()
     began = time.monotonic()
     for number in range(first, kills + 1):
         folder = Path(tempfile.mkdtemp(prefix="kills-"))
@@ -187,10 +175,20 @@ async def main(kills: int, seed: int, first: int = 1) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The exit status."""
     parser = argparse.ArgumentParser(description="kill -9 at random moments of a recording run")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--first", type=int, default=1, help="go on with this one of the seed")
+    parser.add_argument("--no-docs", action="store_true", help="print only")
     given = parser.parse_args()
-    sys.exit(asyncio.run(main(given.kills, given.seed, given.first)))
+    totals = Counter[str]()
+    status = asyncio.run(kill_often(given.kills, given.seed, given.first, totals))
+    if status == 0 and given.first == 1 and not given.no_docs:
+        write_block("bench.kills", table(totals))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """What must hold after each turn of the soak, and at the end of each chat. Pure: words come out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline.core.commands import Item, Post
@@ -31,12 +31,15 @@ class Wish(NamedTuple):
 
 
 def check_turn(
-    items: Sequence[Item], wishes: Sequence[Wish], executed: Mapping[int, int]
+    items: Sequence[Item],
+    wishes: Sequence[Wish],
+    executed: Mapping[int, int],
+    calm: Collection[str] = (),
 ) -> list[str]:
     """What is wrong with the items of one turn, its answer included.
 
     `executed` says how often a server executed which call, and may grow later for calls whose
-    outcome is unknown.
+    outcome is unknown. At `calm` servers nothing goes wrong: each of their calls has its result.
     """
     wrong: list[str] = []
     started = [item for item in items if isinstance(item, ToolStarted)]
@@ -48,6 +51,11 @@ def check_turn(
     if len(answers) != 1 or items[-1] is not answers[0]:
         wrong.append(f"found {len(answers)} answers, expected one, as the last item of the turn")
     wrong += check_calls(items, executed)
+    wrong += [
+        f"{each.call} ended as {each.outcome} ({each.reason!r}), and {each.server} is well"
+        for each in items
+        if isinstance(each, ToolEnded) and each.server in calm and not _is_result(each)
+    ]
     said = [f"did {_number(s)}" for s in started if _is_answered(s, items)]
     if answers and said != [ln for ln in answers[0].text.splitlines() if ln.startswith("did ")]:
         wrong.append(f"expected the results {said} in that order, found {answers[0].text!r}")
@@ -87,20 +95,35 @@ def check_calls(items: Sequence[Item], executed: Mapping[int, int]) -> list[str]
     return [*wrong, *(f"{call} was started and never ended" for call in open_)]
 
 
-def check_chat(
-    items: Sequence[Item], executed: Mapping[int, int], asked: Mapping[str, int]
-) -> list[str]:
-    """What is wrong with a whole chat; `asked` says how often a server read which request id."""
-    wrong = check_calls(items, executed)
-    ids = Counter(p.id for p in items if isinstance(p, Post) and _is_request(p))
-    wrong += [f"the id {id_!r} was used {count} times" for id_, count in ids.items() if count > 1]
-    wrong += [f"a server read {id_!r} {count} times" for id_, count in asked.items() if count > 1]
-    match items[-1:]:
-        case [RunEnded(code=0)]:
-            pass
-        case last:
-            wrong.append(f"found {last} at the end, expected run_ended with code 0")
-    return wrong
+class ChatChecks:
+    """What must hold for a whole chat, of which it sees one turn after the other."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[str] = Counter()
+        self._ids: Counter[str] = Counter()
+        self._last: Item | None = None
+
+    def take(self, items: Sequence[Item]) -> None:
+        """The items of one more turn, or those behind the last one."""
+        self._calls.update(item.call for item in items if isinstance(item, ToolStarted))
+        self._ids.update(p.id for p in items if isinstance(p, Post) and _is_request(p))
+        self._last = items[-1] if items else self._last
+
+    def wrong(self, asked: Mapping[str, int]) -> list[str]:
+        """What is wrong at the end; `asked` says how often a server read which request id."""
+        wrong = [f"{call} was started in {count} turns" for call, count in _many(self._calls)]
+        wrong += [f"the id {id_!r} was used {count} times" for id_, count in _many(self._ids)]
+        wrong += [f"a server read {id_!r} {count} times" for id_, count in _many(asked)]
+        match self._last:
+            case RunEnded(code=0):
+                pass
+            case last:
+                wrong.append(f"found {last} at the end, expected run_ended with code 0")
+        return wrong
+
+
+def _many(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(name, count) for name, count in counts.items() if count > 1]
 
 
 def _check_end(
@@ -109,7 +132,7 @@ def _check_end(
     n = _number(started)
     count, text = executed.get(n, 0), [part.get("text") for part in ended.content]
     most = 1 if started.tool == "act" else sends
-    is_result = ended.outcome == "answered" and not ended.is_error
+    is_result = _is_result(ended)
     least = 1 if is_result else 0
     if ended.outcome == "not_sent":
         most = 0
@@ -130,12 +153,13 @@ def _check_end(
 
 def _is_answered(started: ToolStarted, items: Sequence[Item]) -> bool:
     return any(
-        isinstance(each, ToolEnded)
-        and each.call == started.call
-        and each.outcome == "answered"
-        and not each.is_error
+        isinstance(each, ToolEnded) and each.call == started.call and _is_result(each)
         for each in items
     )
+
+
+def _is_result(ended: ToolEnded) -> bool:
+    return ended.outcome == "answered" and not ended.is_error
 
 
 def _is_request(post: Post) -> bool:

@@ -4,14 +4,18 @@ Appends `call N` to the ledger for each call that it executes, and `id ID` for e
 reads, before it does anything else; SECONDS is how late it is when it is late.
 """
 
+import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from bench import soak_peer
+from bench.soak_faults import STEPS
+from tests.faults import dialects
+from tests.faults.dialects import CALL, Call, Json
+
+_DIALECT: dialects.Dialect = "http"  # MCP 2025-11-25, as lines
 
 
 def main() -> None:
@@ -19,18 +23,18 @@ def main() -> None:
     late = float(sys.argv[2])
     seen = _calls(sys.argv[1])
     for line in sys.stdin.buffer:
-        message = soak_peer.json.loads(line)
+        message: Json = json.loads(line)
         if "method" not in message or "id" not in message:
             continue
         os.write(ledger, f"id {message['id']}\n".encode())
-        if message["method"] == "tools/call":
+        if message["method"] == CALL:
             _call(message, ledger, seen, late)
             continue
-        result = soak_peer.result_of("stdio", message["method"])
+        result = dialects.result_of(_DIALECT, message["method"])
         if result is None:
-            _say(soak_peer.unknown_method(message["id"]))
+            _say(dialects.unknown_method(message["id"]))
         else:
-            _say(soak_peer.encode({"id": message["id"], "result": result}))
+            _say(dialects.answer_text(_DIALECT, message["id"], result))
 
 
 def _calls(path: str) -> set[int]:
@@ -39,42 +43,50 @@ def _calls(path: str) -> set[int]:
     return {int(number) for what, number in words if what in ("call", "spared")}
 
 
-def _call(message: dict[str, Any], ledger: int, seen: set[int], late: float) -> None:
-    arguments = message["params"]["arguments"]
-    n, fault = arguments["n"], arguments.get("fault", "")
-    fault = "" if n in seen else fault
-    seen.add(n)
+def _call(message: Json, ledger: int, seen: set[int], late: float) -> None:
+    call = dialects.call_in(message)
+    fault = "" if call.n in seen else dialects.arguments_in(message).get("fault", "")
+    seen.add(call.n)
     if fault == "kill_first":
-        os.write(ledger, f"spared {n}\n".encode())
+        os.write(ledger, f"spared {call.n}\n".encode())
         os.kill(os.getpid(), signal.SIGKILL)
-    os.write(ledger, f"call {n}\n".encode())
-    said = soak_peer.messages_of("stdio", message, fault)
+    os.write(ledger, f"call {call.n}\n".encode())
+    result = dialects.result_of(_DIALECT, CALL, call.n)
+    assert result is not None, "every dialect has calls"
+    text = dialects.answer_text(_DIALECT, call.id, result)
     match fault:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "cut":
-            _write(said[-1][: len(said[-1]) // 2])
+            _write(text[: len(text) // 2].encode())
             sys.exit(3)
         case "mute":
             return
         case "late":
             time.sleep(late)
         case "noise":
-            _say(b"a stray print, and {half a message")
+            _say("a stray print, and {half a message")
         case "twice":
-            said = [*said, said[-1]]
+            _say(text)
         case "drip":
-            for byte in said[-1] + b"\n":
+            for byte in text.encode():
                 _write(bytes([byte]))
-            return
+            text = ""  # its line still has to end
+        case "progress":
+            _report(call)
         case _:
             pass
-    for text in said:
-        _say(text)
+    _say(text)
 
 
-def _say(text: bytes) -> None:
-    _write(text + b"\n")
+def _report(call: Call) -> None:
+    for step in range(1, STEPS + 1):
+        told = {"progressToken": call.token, "progress": step}
+        _say(dialects.notification("notifications/progress", **told))
+
+
+def _say(text: str) -> None:
+    _write(text.encode() + b"\n")
 
 
 def _write(data: bytes) -> None:

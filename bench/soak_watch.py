@@ -1,85 +1,171 @@
 """What a process holds, and what it is told of in passing: for the soak, which wants no leak.
 
-Numbers come from `/proc`, so this is for Linux.
+Numbers come from `/proc` and the GNU C library, so this is for Linux.
 """
 
 import asyncio
-import contextlib
+import ctypes
 import gc
 import resource
+import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import median
+from typing import Any, NamedTuple, TypeAlias
 
 from loguru import logger
 
-MOST_SLOPE = 4096.0  # bytes of memory for each turn, once the process is warm
-_WARM = 0.4  # of the samples are not judged: caches fill, and arenas are got
-_ENOUGH = 20  # samples, without which a slope says nothing
-_PATIENCE = 5.0  # seconds for tasks that were cancelled to end
+from bench.soak_files import OpenFile, open_files
+
+MOST_GROWTH = 2048.0  # bytes in use for each turn, from chat to chat
+ENOUGH = 20  # samples, without which a growth says nothing
+MOST_CONNECTIONS = 12  # of a client to one server between two turns: all but one are idle
+PIPES = 4  # of a server that is a process: three are its own, one is its guard's
+_PATIENCE = 10.0  # seconds for what was told to end, or found that its other end has gone
+_TICK = 0.02
 _PAGE = resource.getpagesize()
+_BLOCK = 64  # bytes: that of `getallocatedblocks` is of up to 512 of them, and most are small
+
+Point: TypeAlias = tuple[float, float]
+"""Turns, and bytes that are in use after so many."""
 
 
 class Sample(NamedTuple):
-    """The process after so many turns: bytes in memory, and open files by what they are."""
+    """The process after so many turns: bytes in memory, bytes that are in use, open files."""
 
     turns: int
     rss: int
-    files: Sequence[str]
+    held: int
+    files: Sequence[OpenFile]
 
 
 def sample(turns: int) -> Sample:
-    gc.collect()
-    rss = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-    return Sample(turns, rss, _files())
+    """Now."""
+    return Sample(turns, rss(), held(), open_files())
 
 
-def _files() -> list[str]:
-    found: list[str] = []
-    for link in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-            found.append(str(link.readlink()))
-    return sorted(found)
+def rss() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE
 
 
 def peak_rss() -> int:
-    """The most bytes that the process ever had in memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most bytes that the process ever had in memory: the kernel's count lags behind."""
+    return max(rss(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
-def slope(samples: Sequence[Sample]) -> float | None:
-    """Bytes for each turn, by least squares over the warm part; None: too few samples to say."""
-    if len(samples) < _ENOUGH:
+class _MallInfo(ctypes.Structure):
+    """`struct mallinfo2` of the GNU C library: mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def held() -> int:
+    """Bytes that are in use, about: those of the C library, and Python's small blocks.
+
+    Unlike the memory that the process has, this does not depend on what was free, and where: a
+    leak of some kilobytes a turn shows after a few turns.
+    """
+    gc.collect()
+    return _allocated() + sys.getallocatedblocks() * _BLOCK
+
+
+def _allocated() -> int:
+    """What `malloc` has given away; 0 where the C library does not tell."""
+    tell = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if tell is None:
+        return 0
+    tell.restype = _MallInfo
+    info: _MallInfo = tell()
+    return int(info.uordblks) + int(info.hblkhd)
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+def growth(points: Sequence[Point], enough: int = ENOUGH) -> float | None:
+    """Bytes for each turn, from the second quarter to the last; None: too few points to say.
+
+    In the first quarter caches fill, and arenas are got. Medians, for a peak is no growth.
+    """
+    if len(points) < max(enough, 4):
         return None
-    warm = samples[int(len(samples) * _WARM) :]
-    turns, rss = [s.turns for s in warm], [s.rss for s in warm]
-    middle, level = sum(turns) / len(warm), sum(rss) / len(warm)
-    spread = sum((at - middle) ** 2 for at in turns)
-    return sum((at - middle) * (r - level) for at, r in zip(turns, rss, strict=True)) / spread
+    quarter = len(points) // 4
+    early, late = points[quarter : 2 * quarter], points[-quarter:]
+    rise = median(size for _, size in late) - median(size for _, size in early)
+    return rise / (median(at for at, _ in late) - median(at for at, _ in early))
 
 
-def check_samples(samples: Sequence[Sample]) -> list[str]:
-    """What is not flat."""
-    wrong: list[str] = []
-    first, last = samples[0], samples[-1]
-    if len(last.files) > len(first.files):
-        new = ", ".join((Counter(last.files) - Counter(first.files)).elements())
-        were = f"{len(first.files)} were after the first chat"
-        wrong.append(f"{len(last.files)} files are open, {were}; new are {new}")
-    rise = slope(samples)
-    if rise is not None and rise > MOST_SLOPE:
-        wrong.append(f"memory grows by {rise:.0f} bytes a turn, expected {MOST_SLOPE:.0f} at most")
+def check_memory(points: Sequence[Point], most: float, enough: int = ENOUGH) -> list[str]:
+    """What is not flat: it may grow by `most` bytes a turn."""
+    rise = growth(points, enough)
+    if rise is None or rise <= most:
+        return []
+    return [f"what is in use grows by {rise:.0f} bytes a turn, expected {most:.0f} at most"]
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def check_samples(first: Sequence[OpenFile], last: Sequence[OpenFile]) -> list[str]:
+    """What was not closed between two moments at which nothing is under way."""
+    if len(last) <= len(first):
+        return []
+    new = Counter(each.words for each in last) - Counter(each.words for each in first)
+    return [
+        f"{len(last)} files are open, {len(first)} were after the first chat; "
+        f"new are {', '.join(new.elements())}"
+    ]
+
+
+def check_files(
+    files: Sequence[OpenFile], before: Sequence[OpenFile], ports: Sequence[int]
+) -> list[str]:
+    """What is open between two turns of a chat and must not be.
+
+    `before` were open when the chat began, its servers included, which listen at `ports`.
+    """
+    wrong = [f"a socket is left: {each.words}" for each in files if each.is_dead]
+    per_server = Counter(each.peer for each in files if each.peer in ports)
+    wrong += [
+        f"{count} connections to :{port}, expected {MOST_CONNECTIONS} at most"
+        for port, count in per_server.items()
+        if count > MOST_CONNECTIONS
+    ]
+    others, were = ([f.words for f in those if not _is_tcp(f)] for those in (files, before))
+    if len(others) > len(were) + PIPES:
+        new = ", ".join((Counter(others) - Counter(were)).elements())
+        wrong.append(f"expected {PIPES} files beside the connections, found {new}")
     return wrong
 
 
-async def check_left() -> list[str]:
+def _is_tcp(file: OpenFile) -> bool:
+    return file.words.startswith("tcp")
+
+
+# --- waiting for what ends ----------------------------------------------------------------------
+
+
+async def settled(look: Callable[[], list[str]]) -> list[str]:
+    """What is wrong; things that are about to end get a while for it."""
+    until = time.monotonic() + _PATIENCE
+    while (wrong := look()) and time.monotonic() < until:  # noqa: ASYNC110  of `/proc`
+        await asyncio.sleep(_TICK)
+    return wrong
+
+
+def look_for_left() -> list[str]:
     """What is left of a chat that is over: tasks, and processes."""
     wrong: list[str] = []
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    if tasks:
-        _, tasks = await asyncio.wait(tasks, timeout=_PATIENCE)
-    if tasks:
+    if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
         wrong.append(f"tasks are left: {sorted(map(repr, tasks))}")
     if pids := _children():
         wrong.append(f"processes are left: {', '.join(pids)}")

@@ -24,7 +24,8 @@ class Flag:
     `metavar` names the value in the help text, empty for a flag that takes none. `name` and
     `variable` follow from the field's name unless given; `variable` None means that the
     environment cannot say it. `default` is for the help text where the field's own says too little.
-    `commands` are those it goes with, empty for all that connect to servers.
+    `commands` are those it goes with, empty for all that connect to servers. `is_detail`: only
+    `--help-all` shows it.
     """
 
     group: str
@@ -35,11 +36,12 @@ class Flag:
     is_repeatable: bool = False
     default: str = ""
     commands: tuple[str, ...] = ()
+    is_detail: bool = False
 
 
 @dataclass(frozen=True)
 class Variable:
-    """Marks a setting that has no flag, only a variable: one for fine tuning, or a secret.
+    """Marks a setting that has no flag, only a variable: a secret, or a name that others chose.
 
     `name` follows from the field's name unless given.
     """
@@ -151,5 +153,5 @@ def _join(word: str, spelling: str, attached: str | None, rest: list[str]) -> No
 
 def _unknown(spelling: str, known: list[str]) -> str:
     close = get_close_matches(spelling, [name for name in known if name.startswith("--")], n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "--help shows them all"
+    hint = f"did you mean {close[0]!r}?" if close else "--help-all shows them all"
     return f"unknown option {shown(spelling)}; {hint}"

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import wrap
 
+from config.commands import ALL, LIVE, REQUESTS, Command
+from config.fields.marks import OUTPUT, SCREEN, SIZE
 from config.flags import Flag
-from config.settings import REQUESTS, Command, Settings
+from config.settings import Settings
+from config.sizes import shown_size
 from config.variables import FLAGS, PREFIX, VARIABLES
 
 _WIDTH = 80
@@ -41,24 +44,24 @@ COMMANDS: dict[Command, CommandHelp] = {
     "lint": CommandHelp("lint FILE", "find secrets, gaps and loose ends in a recording"),
     "migrate": CommandHelp("migrate FILE --out NEW", "write an old recording in today's format"),
     "redact": CommandHelp("redact FILE --out NEW", "write a recording without its secrets"),
+    "outbox": CommandHelp("outbox list|send|drop", "messages that webhooks did not take"),
 }
-"""Every command. `chat` is the one without a word."""
-
-LIVE: tuple[Command, ...] = ("chat", "tools", "call", *REQUESTS, "resume", "fork")
-"""The commands that connect to servers: what a flag goes with that says nothing else."""
-
-_ALL = tuple(COMMANDS)
+"""Every command."""
 
 EXTRAS: dict[str, tuple[Flag, str]] = {
     "json": (
-        Flag("Results", name="--json", commands=LIVE),
+        Flag(OUTPUT, name="--json", commands=LIVE),
         "short for --output-format stream-json; for json with commands that ask for one thing",
     ),
     "help": (
-        Flag("Screen", name="--help", short="-h", commands=_ALL),
+        Flag(SCREEN, name="--help", short="-h", commands=ALL),
         "this text; after a command, on it",
     ),
-    "version": (Flag("Screen", name="--version", commands=_ALL), "the version"),
+    "help_all": (
+        Flag(SCREEN, name="--help-all", commands=ALL),
+        "the same with every option: limits, and what is seldom tuned",
+    ),
+    "version": (Flag(SCREEN, name="--version", commands=ALL), "the version"),
 }
 """Flags that are no settings of their own."""
 
@@ -93,6 +96,10 @@ _WORDS = (
 _SERVER_FIRST = (
     "Where several servers could be meant, a first word @SERVER says which: read @docs URI."
 )
+_MORE = (
+    "These are the options that one needs. --help-all shows them all: limits, and what is seldom "
+    "tuned; after a command, those that go with it."
+)
 _LIVE_REPLAY = (
     "--against live gives the recorded prompts to the real servers and model: it really calls "
     "tools. With it go all options of chat for servers, the model and patience (--help lists "
@@ -102,8 +109,7 @@ _NOTES = (
     "Each option but -p and --json has a variable: --call-timeout has RXMCP_CALL_TIMEOUT, and so "
     "on; where it is another, [brackets] show it next to the default. A flag beats its variable, a "
     "variable beats the file .env, and that beats the default. In a variable, a list has commas "
-    "(RXMCP_HEADER: one header a line). An empty variable counts as unset. Variables for fine "
-    "tuning are listed in .env.example."
+    "(RXMCP_HEADER: one header a line). An empty variable counts as unset; .env.example lists them."
 )
 _VARIABLES = (
     ("MCP_API_KEY", "sent to every server, never shown"),
@@ -113,8 +119,11 @@ _VARIABLES = (
 )
 
 
-def help_text(program: str, command: Command | None = None) -> str:
-    """The whole page, or the page of one command. Ends with a newline."""
+def help_text(program: str, command: Command | None = None, *, has_details: bool = False) -> str:
+    """The page of all commands, or of one; `has_details`: with every option.
+
+    It ends with a newline.
+    """
     names: list[Command] = list(COMMANDS) if command is None else [command]
     usage = [(_join(program, COMMANDS[name].words), COMMANDS[name].text) for name in names]
     lines = ["rxmcp, an MCP client that never hangs and loses nothing", ""]
@@ -125,9 +134,14 @@ def help_text(program: str, command: Command | None = None) -> str:
         lines += ["", *wrap(_SERVER_FIRST, _WIDTH)]
     if command == "replay":
         lines += ["", *wrap(_LIVE_REPLAY, _WIDTH)]
-    for group, entries in _groups(command).items():
+    if not has_details and any(
+        flag.is_detail and _is_for(flag, command) for flag in FLAGS.values()
+    ):
+        lines += ["", *wrap(_MORE, _WIDTH)]
+    for group, entries in _groups(command, has_details=has_details).items():
         lines += ["", f"{group}:", *_table(entries)]
-    lines += ["", "Variables:", *_table(_VARIABLES), "", *wrap(_NOTES, _WIDTH)]
+    variables = (*_VARIABLES, *(_only_variables() if has_details else ()))
+    lines += ["", "Variables:", *_table(variables), "", *wrap(_NOTES, _WIDTH)]
     if command is None:
         examples = [(_join(program, words), text) for words, text in _EXAMPLES]
         lines += ["", "Examples:", *_table(examples, _USAGE_COLUMN)]
@@ -140,13 +154,28 @@ def goes_with(flag: Flag, command: Command) -> bool:
     return command in (flag.commands or LIVE)
 
 
-def _groups(command: Command | None) -> dict[str, list[tuple[str, str]]]:
+def _groups(command: Command | None, *, has_details: bool) -> dict[str, list[tuple[str, str]]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     told = [(flag, _text(field, flag)) for field, flag in FLAGS.items()]
     for flag, text in (*told, *EXTRAS.values()):
-        if command is None or goes_with(flag, command):
+        is_wanted = has_details or not flag.is_detail
+        if is_wanted and _is_for(flag, command):
             groups.setdefault(flag.group, []).append((_spelling(flag), text))
     return groups
+
+
+def _is_for(flag: Flag, command: Command | None) -> bool:
+    return command is None or goes_with(flag, command)
+
+
+def _only_variables() -> list[tuple[str, str]]:
+    """What has no flag, but for what `_VARIABLES` has already."""
+    told = {name for name, _ in _VARIABLES}
+    return [
+        (variable, str(Settings.model_fields[field].description))
+        for field, variable in VARIABLES.items()
+        if field not in FLAGS and variable not in told
+    ]
 
 
 def _spelling(flag: Flag) -> str:
@@ -159,7 +188,7 @@ def _text(field: str, flag: Flag) -> str:
     variable = VARIABLES.get(field, "")
     usual = PREFIX + flag.name.removeprefix("--").replace("-", "_").upper()
     facts = (
-        flag.default or _default(info.default),
+        flag.default or _default(info.default, flag),
         variable if variable != usual else "",
         "repeatable" if flag.is_repeatable else "",
     )
@@ -167,12 +196,14 @@ def _text(field: str, flag: Flag) -> str:
     return f"{info.description} [{said}]" if said else str(info.description)
 
 
-def _default(value: object) -> str:
+def _default(value: object, flag: Flag) -> str:
     """A default as the help text shows it, empty where it is nothing, no, or none."""
     if value is None or value is False or value in ("", ()):
         return ""
     if isinstance(value, tuple):
         return "console"
+    if isinstance(value, int) and flag.metavar == SIZE:
+        return shown_size(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -39,8 +39,9 @@ class McpEntry:
     """One server: a `url` with `headers`, or a `command` with `args`, `env` and `cwd`.
 
     `timeout` is in seconds, None where it has none of its own; `source` is the file that it is
-    from, empty for one of the command line. Values may be secrets, so `repr` shows none. `notices`
-    are words about what was read but looks like a mistake.
+    from, empty for one of the command line. `is_recorded`: nobody but a recording names it, which
+    may be from anybody. Values may be secrets, so `repr` shows none. `notices` are words about what
+    was read but looks like a mistake.
     """
 
     name: str
@@ -54,6 +55,7 @@ class McpEntry:
     timeout: float | None = None
     required: bool = False
     source: str = ""
+    is_recorded: bool = False
     notices: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

@@ -22,11 +22,11 @@ class RetryOptions(Options):
         default=3, ge=0, description="attempts in a row while a server has never been healthy"
     )
     total: float = Field(default=300.0, gt=0, description="seconds of trying before giving up")
-    first_delay: float = Field(default=0.5, gt=0, description="ceiling of the first delay, seconds")
-    max_delay: float = Field(default=30.0, gt=0, description="ceiling of any delay, seconds")
-    factor: float = Field(default=2.0, ge=1, description="growth of the ceiling from try to try")
+    first_delay: float = Field(default=0.5, gt=0, description="seconds, ceiling of the first pause")
+    max_delay: float = Field(default=30.0, gt=0, description="seconds, ceiling of any pause")
+    factor: float = Field(default=2.0, ge=1, description="growth of that ceiling from try to try")
     max_wish: float = Field(
-        default=300.0, gt=0, description="longest wait a server may ask for, seconds"
+        default=300.0, gt=0, description="seconds, longest wait that a server may ask for"
     )
     healthy_after: float = Field(
         default=5.0, ge=0, description="seconds a stream must last to count as healthy again"
@@ -42,8 +42,11 @@ class HeartbeatOptions(Options):
 class MailboxOptions(Options):
     """Where a queue starts pushing back, and where it stops."""
 
-    high: int = Field(default=512, ge=1, description="items that make writers wait")
-    low: int = Field(default=128, ge=0, description="items that let them go on")
+    high: int = Field(default=512, ge=1, description="items in a queue that make writers wait")
+    low: int = Field(default=128, ge=0, description="items in it that let them go on")
+    max_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1, description="bytes in it that make writers wait, too"
+    )
 
 
 class StreamOptions(Options):
@@ -53,7 +56,9 @@ class StreamOptions(Options):
         default=10.0, gt=0, description="seconds to connect and be answered"
     )
     max_event_bytes: int = Field(
-        default=16 * 1024 * 1024, ge=1024, description="largest event a server may send, bytes"
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="largest event of a stream, or line of a process, bytes",
     )
 
 
@@ -62,8 +67,14 @@ class PostOptions(Options):
 
     post_timeout: float = Field(default=30.0, gt=0, description="seconds until a POST is answered")
     max_body_bytes: int = Field(
-        default=16 * 1024 * 1024, ge=1024, description="largest answer body that is read, bytes"
+        default=16 * 1024 * 1024, ge=1024, description="largest body of an answer, bytes"
     )
+
+
+class PromptOptions(Options):
+    """What a person may say at once."""
+
+    max_chars: int = Field(default=1_000_000, ge=1, description="longest prompt, characters")
 
 
 class ModelOptions(Options):
@@ -77,7 +88,14 @@ class ModelOptions(Options):
     silence: float = Field(
         default=60.0, gt=0, description="seconds without a word in mid answer, then it is cut"
     )
-    max_retries: int = Field(default=2, ge=0, description="tries again after 408, 409, 429, 5xx")
+    max_answer_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        description="largest answer of the model in one turn, bytes",
+    )
+    max_retries: int = Field(
+        default=2, ge=0, description="tries again of one request after 408, 409, 429, 5xx"
+    )
 
 
 OAuthFlow: TypeAlias = Literal["auto", "browser", "client-credentials", "workload", "enterprise"]
@@ -120,7 +138,7 @@ class OAuthOptions(Options):
         default="", description="a private key (PEM), to sign with in place of a client secret"
     )
     private_key_alg: str = Field(
-        default="", description="its algorithm: ES256, RS256, …; found out if not told"
+        default="", description="that key's algorithm: ES256, RS256, …; found out if not told"
     )
     workload_jwt: SecretStr | None = Field(
         default=None, description="a JWT that the platform has issued for this workload"
@@ -176,7 +194,7 @@ class OAuthOptions(Options):
 
 
 class WebhookOptions(Options):
-    """Delivery to a webhook."""
+    """Delivery to a webhook, and the outbox where messages wait for it."""
 
     timeout: float = Field(default=20.0, gt=0, description="seconds for one delivery")
     attempts: int = Field(default=6, ge=1, description="tries of one delivery before giving up")
@@ -185,6 +203,30 @@ class WebhookOptions(Options):
     drain: float = Field(
         default=5.0, ge=0, description="seconds that the end of a run waits for deliveries"
     )
+    outbox: Literal["disk", "memory"] = Field(
+        default="disk",
+        description="where messages wait: disk (a crash loses none) or memory (the newest 1,000)",
+    )
+    patience: float = Field(
+        default=7200.0,
+        ge=0,
+        description="seconds that a receiver may be down before messages become dead letters",
+    )
+    outbox_messages: int = Field(
+        default=10_000, ge=1, description="messages that may wait on the disk, for one receiver"
+    )
+    outbox_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="bytes of messages that may wait there"
+    )
+    full_wait: float = Field(
+        default=30.0,
+        ge=0,
+        description="seconds that a run waits for room there; after that, dead letters",
+    )
+    fsync: Literal["none", "interval", "always"] = Field(
+        default="interval", description="always: a loss of power takes no message either"
+    )
+    state_home: str = Field(default="", description="the folder for state")
 
 
 class RecordingOptions(Options):

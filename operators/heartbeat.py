@@ -23,7 +23,10 @@ class StreamSilentError(ConnectionError):
 
 
 def heartbeat(
-    options: HeartbeatOptions, *, suspended: Callable[[], bool]
+    options: HeartbeatOptions,
+    *,
+    suspended: Callable[[], bool],
+    clock: Callable[[], float] | None = None,
 ) -> Callable[[Observable[A]], Observable[A]]:
     """Fail with `StreamSilentError` once the source is silent for `options.silence` seconds.
 
@@ -37,9 +40,9 @@ def heartbeat(
     * a tick comes late by more than a whole tick: the process was stopped, the laptop's lid was
       shut, or the loop was blocked. What arrived meanwhile waits in the socket and gets its chance.
 
-    The clock for that is `scheduler.now`, under asyncio the wall clock, which is the one that goes
-    on while a laptop sleeps. It is trusted for nothing else: set forward it forgives one silence
-    once, set back it changes nothing.
+    How late a tick is says `clock`, in seconds; a loop's own does not change with the time of day.
+    Without one it is `scheduler.now`, under asyncio the wall clock, which is trusted for nothing
+    else: set forward it forgives one silence once, set back it changes nothing.
 
     Subscribing without a scheduler fails with `TypeError`; an exception of `suspended` ends the
     stream.
@@ -63,11 +66,12 @@ def heartbeat(
             upstream = SingleAssignmentDisposable()
             both = CompositeDisposable(timer, upstream)
             quiet_ticks = 0
-            armed_at = scheduler.now
+            now = clock or (lambda: scheduler.now.timestamp())  # noqa: PLW0108  `now` is a property
+            armed_at = now()
 
             def arm() -> None:
                 nonlocal armed_at
-                armed_at = scheduler.now
+                armed_at = now()
                 timer.disposable = scheduler.schedule_relative(tick, on_tick)
 
             def on_tick(_scheduler: abc.SchedulerBase, _state: Any = None) -> None:
@@ -77,7 +81,7 @@ def heartbeat(
                 except Exception as exc:  # noqa: BLE001  without an answer nobody keeps watch
                     fail(exc)
                     return
-                if is_our_doing or (scheduler.now - armed_at).total_seconds() > 2 * tick:
+                if is_our_doing or now() - armed_at > 2 * tick:
                     quiet_ticks = 0
                 else:
                     quiet_ticks += 1

@@ -3,7 +3,8 @@
 The only place that knows all the parts. It decides nothing about a session: that is the core's.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from config.settings import Settings
 from pipeline.core.codec import Entry
+from pipeline.core.commands import PinTools
 from pipeline.core.events import (
     CallSubmitted,
     Input,
@@ -24,7 +26,9 @@ from pipeline.core.events import (
     RunStarted,
     SinkFailed,
 )
-from pipeline.core.plan import Goal, Plan, Sampling
+from pipeline.core.plan import Goal, Plan
+from pipeline.core.weight import weight_of_entry
+from pipeline.deadline import Deadline
 from pipeline.going_on import Earlier, without_recordings
 from pipeline.graph import stages
 from pipeline.guards import make_guard
@@ -46,12 +50,17 @@ from pipeline.shell.streams import Streams
 from pipeline.shell.timers import Timers
 from sinks.base import Sink, SinkActor
 from sinks.jsonl import JsonlSink
+from sinks.tool_pins import PinsSink
+from sinks.webhook import WebhookSink
 
-_SHUTDOWN = 10.0  # seconds for the sinks to write what they have
+_CLOSING = 2.0  # seconds for the model's connections
 
 
 class Run:
-    """One run of the client: made from settings, fed from outside by `put`, run once."""
+    """One run of the client: made from settings, fed from outside by `put`, run once.
+
+    `keep_pins` remembers what was approved of tools, or says why it could not; None: nobody does.
+    """
 
     def __init__(
         self,
@@ -62,6 +71,7 @@ class Run:
         prompts: Prompts | None,
         also: Sequence[Sink] = (),
         earlier: Earlier | None = None,
+        keep_pins: Callable[[PinTools], str] | None = None,
     ) -> None:
         self._settings = settings
         self._targets = targets
@@ -69,13 +79,14 @@ class Run:
         self._is_interrupted = False
         self._guard = make_guard(settings, targets)
         self._inbox: Mailbox[Input] = DoorIn(settings.mailbox, self._guard)
-        # A webhook may take `drain` seconds, and then has to say what it could not deliver.
-        self._shutdown_timeout = _SHUTDOWN + settings.webhook.drain
+        self._shutdown = Deadline(settings.shutdown_timeout)
         self._earlier = earlier
+        if keep_pins is not None:
+            also = (*also, PinsSink(keep_pins, on_trouble=partial(self._tell, PinsSink.name)))
         self._also = also
         header = self._guard.header(new_header(settings, plan))
         self._plan = header.plan
-        policies = (header.plan.elicitation, header.plan.sampling)
+        policies = (header.plan.elicitation, header.plan.sampling, header.plan.changed_tools)
         self._is_watched = header.plan.interactive or "ask" in policies
         sinks: list[Sink] = [*also]
         if earlier is None:
@@ -131,7 +142,7 @@ class Run:
             targets = {EFFECTS: is_command} | {sink.name: sink.sink.wants for sink in self._sinks}
             known, inbox, clock, plan = 0, self._inbox, now, self._plan
             if self._earlier is not None:
-                known, plan = self._earlier.known, self._earlier.plan
+                known, plan = self._earlier.known, self._earlier.begun
                 tape = Tape(self._earlier.run.entries(), ReplayOptions(until=known))
                 inbox = _Chained(tape, self._inbox)
                 clock = inbox.now
@@ -140,7 +151,7 @@ class Run:
                 inbox,
                 effects=effects,
                 sinks=self._sinks,
-                shutdown_timeout=self._shutdown_timeout,
+                shutdown=self._shutdown,
                 known=known,
             )
             ended = await runtime.run()
@@ -151,11 +162,19 @@ class Run:
         settings, inbox = self._settings, self._inbox
         stream_http = await stack.enter_async_context(make_stream_session())
         post_http = await stack.enter_async_context(make_post_session())
-        begun = self._plan if self._earlier is None else self._earlier.plan
-        model = _model(settings, self._plan.goal, begun.sampling)
-        stack.push_async_callback(model.close)
+        before = self._plan if self._earlier is None else self._earlier.plan
+        is_asked_by_servers = {self._plan.sampling, before.sampling} != {"never"}
+        model = _model(settings, self._plan.goal, is_asked_by_servers=is_asked_by_servers)
+        stack.push_async_callback(self._close_model, model)
 
-        links = Links(self._targets, settings, inbox, stream_http=stream_http, post_http=post_http)
+        links = Links(
+            self._targets,
+            settings,
+            inbox,
+            stream_http=stream_http,
+            post_http=post_http,
+            shutdown=self._shutdown,
+        )
         return Effects(
             DoorOut(settings.mailbox, self._guard),
             streams=Streams(links.make, put=inbox.put, room=inbox.room),
@@ -167,19 +186,26 @@ class Run:
             is_written=self._is_written,
         )
 
+    async def _close_model(self, model: Model) -> None:
+        try:
+            async with asyncio.timeout(self._shutdown.part(_CLOSING)):
+                await model.close()
+        except TimeoutError:
+            logger.debug("= the model's connections did not close in time")
+
     async def _is_written(self, seq: int) -> None:
-        """Before anything is done: recordings have it, and the screen shows what led to it."""
+        """Before anything is done: recordings and outboxes have what led to it, screens show it."""
         for sink in self._sinks:
-            if isinstance(sink.sink, JsonlSink) or self._is_watched:
+            if isinstance(sink.sink, JsonlSink | WebhookSink) or self._is_watched:
                 await sink.written(seq)
 
     def _actor(self, sink: Sink) -> SinkActor:
         has_to_stop = self._settings.on_recording_failure == "stop"
         return SinkActor(
             sink,
-            Mailbox[Entry](self._settings.mailbox),
+            Mailbox[Entry](self._settings.mailbox, weigh=weight_of_entry),
             on_failure=self._on_sink_failure,
-            shutdown=self._shutdown_timeout,
+            shutdown=self._shutdown.seconds,
             is_needed=has_to_stop and isinstance(sink, JsonlSink),
         )
 
@@ -232,16 +258,18 @@ def first_inputs(
     plan: Plan,
     *,
     context: PromptSubmitted | None = None,
-    is_resumed: bool = False,
+    before: Plan | None = None,
 ) -> tuple[Input, ...]:
     """What a run begins with: nothing more in a chat, else its one wish, `context` below it.
+
+    `before` is the plan that was in force until now, of a run that goes on.
 
     Raises:
         WishError: If the words of a request do not fit.
     """
     start: Input = RunStarted()
-    if is_resumed:
-        start = RunResumed(goal=plan.goal, servers=plan.servers, interactive=plan.interactive)
+    if before is not None:
+        start = _resumed(before, plan)
     if settings.prompt is not None:
         prompt = PromptSubmitted(text=settings.prompt)
         if context is not None:
@@ -256,9 +284,18 @@ def first_inputs(
     return (start,) if plan.goal == "chat" else (start, InputEnded())
 
 
-def _model(settings: Settings, goal: Goal, sampling: Sampling) -> Model:
+def _resumed(before: Plan, plan: Plan) -> RunResumed:
+    """What says that a run goes on under `plan`, as short as can be."""
+    resumed = RunResumed(goal=plan.goal, servers=plan.servers, interactive=plan.interactive)
+    if resumed.plan_after(before) == plan:
+        return resumed
+    # What the event says itself, it need not say twice.
+    return replace(resumed, plan=replace(plan, goal="chat", servers=(), interactive=False))
+
+
+def _model(settings: Settings, goal: Goal, *, is_asked_by_servers: bool) -> Model:
     # Without a prompt only a server may ask the model: nobody else waits for Claude's SDK.
-    is_asked = goal in ("chat", "prompt") or sampling != "never"
+    is_asked = goal in ("chat", "prompt") or is_asked_by_servers
     if settings.model == "direct" or not is_asked:
         return DirectModel()
     return ClaudeModel(settings.model_options, system_prompt=settings.system_prompt)

@@ -1,5 +1,6 @@
 """The links of a run to its servers: what each transport's connection and messages go through."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -14,6 +15,7 @@ from operators.fail_when import fail_when
 from operators.heartbeat import heartbeat
 from operators.retry_with_backoff import retry_with_backoff
 from pipeline.core.events import Input, StreamLost
+from pipeline.deadline import Deadline
 from pipeline.mailbox import Mailbox
 from pipeline.shell import streams
 from pipeline.shell.coroutine import from_coroutine
@@ -41,7 +43,9 @@ class Links:
         *,
         stream_http: aiohttp.ClientSession,
         post_http: aiohttp.ClientSession,
+        shutdown: Deadline | None = None,
     ) -> None:
+        self._shutdown = Deadline() if shutdown is None else shutdown
         self._settings = settings
         self._inbox = inbox
         self._stream_http = stream_http
@@ -84,6 +88,7 @@ class Links:
                     heartbeat(
                         settings.heartbeat,
                         suspended=lambda: seams.suspended() or sign_in.is_under_way,
+                        clock=asyncio.get_running_loop().time,
                     ),
                 )
             case "stdio":
@@ -108,7 +113,13 @@ class Links:
 
     def _process(self, pipe: Pipe, seams: Seams) -> Observable[StreamItem]:
         def run(push: Callable[[StreamItem], None]) -> Coroutine[Any, Any, None]:
-            return read_process(pipe, options=self._settings.stream, push=push, room=seams.room)
+            return read_process(
+                pipe,
+                options=self._settings.stream,
+                push=push,
+                room=seams.room,
+                shutdown=self._shutdown,
+            )
 
         return from_coroutine(run, seams.spawn)
 
@@ -123,6 +134,7 @@ class Links:
             room=inbox.room,
             on_success=lambda: successes.on_next(StreamAlive(target.name)),
             now=time.time,
+            shutdown=self._shutdown,
         )
 
     def _pipe_sender(self, pipe: Pipe) -> Sender:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Literal, TypeVar
 
 from config.options import MailboxOptions
@@ -16,14 +17,27 @@ class Mailbox(Generic[T]):
     One chunk from a socket may complete many events. They have arrived, so refusing them would
     lose them. Writers put first and wait for `room` *before they read more*, which is what slows
     the peer down. A "drop_oldest" mailbox is always roomy and forgets, counting what it forgot.
+
+    It is full at so many items or, if it is told how to `weigh` them, at so many bytes, whichever
+    is first. `peak` and `heaviest` are the most that it ever held of each.
     """
 
-    def __init__(self, options: MailboxOptions, overflow: Overflow = "wait") -> None:
+    def __init__(
+        self,
+        options: MailboxOptions,
+        overflow: Overflow = "wait",
+        *,
+        weigh: Callable[[T], int] | None = None,
+    ) -> None:
         self.dropped = 0
         self.peak = 0
+        self.heaviest = 0
         self._options = options
+        self._low_bytes = options.max_bytes * min(options.low, options.high) // options.high
         self._overflow: Overflow = overflow
-        self._items: deque[T] = deque()
+        self._weigh = weigh
+        self._weight = 0
+        self._items: deque[tuple[T, int]] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -47,17 +61,19 @@ class Mailbox(Generic[T]):
         if self._closed:
             self.dropped += 1
             return
-        self._items.append(item)
+        weight = 0 if self._weigh is None else self._weigh(item)
+        self._items.append((item, weight))
+        self._weight += weight
         self._wake.set()
         size = len(self._items)
         self.peak = max(self.peak, size)
-        if size < self._options.high:
+        self.heaviest = max(self.heaviest, self._weight)
+        if size < self._options.high and self._weight < self._options.max_bytes:
             return
         if self._overflow == "wait":
             self._room.clear()
-        elif size > self._options.high:
-            self._items.popleft()
-            self.dropped += 1
+        else:
+            self._forget()
 
     async def room(self) -> None:
         """Wait until it is fine to add more; the reader, or `close`, ends the wait."""
@@ -68,15 +84,17 @@ class Mailbox(Generic[T]):
         await self._filled()
         if not self._items:
             return None
-        item = self._items.popleft()
+        item, weight = self._items.popleft()
+        self._weight -= weight
         self._relax()
         return item
 
     async def take_all(self) -> tuple[T, ...]:
         """Remove everything there is; empty once closed and empty."""
         await self._filled()
-        items = tuple(self._items)
+        items = tuple([item for item, _ in self._items])
         self._items.clear()
+        self._weight = 0
         self._relax()
         return items
 
@@ -91,6 +109,15 @@ class Mailbox(Generic[T]):
             self._wake.clear()
             await self._wake.wait()
 
+    def _forget(self) -> None:
+        """Drop the oldest until the rest is within both limits; the newest is kept in any case."""
+        while len(self._items) > self._options.high or (
+            self._weight > self._options.max_bytes and len(self._items) > 1
+        ):
+            _, weight = self._items.popleft()
+            self._weight -= weight
+            self.dropped += 1
+
     def _relax(self) -> None:
-        if len(self._items) <= self._options.low:
+        if len(self._items) <= self._options.low and self._weight <= self._low_bytes:
             self._room.set()

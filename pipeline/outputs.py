@@ -6,7 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from config.settings import REQUESTS, Settings
+from config.commands import ONE_THING, REQUESTS
+from config.settings import Settings
 from pipeline.core.codec import Header
 from sinks.base import Sink
 from sinks.console import ConsoleSink
@@ -16,7 +17,6 @@ from sinks.requests import RequestSink
 from sinks.results import CallSink, ToolsSink
 from sinks.webhook import WebhookSink
 
-_ONE_THING = ("tools", "call", *REQUESTS)
 Tell: TypeAlias = Callable[[str, str], None]
 """Takes the troubles of a sink that goes on all the same: (its name, words)."""
 
@@ -61,7 +61,7 @@ def _console(settings: Settings, *, shows_results: bool = True) -> Sink:
         is_terminal=is_terminal,
         verbose=settings.verbose,
         # A script that calls a tool wants the result, and words only where something is wrong.
-        quiet=settings.quiet or (settings.command in _ONE_THING and not settings.verbose),
+        quiet=settings.quiet or (settings.command in ONE_THING and not settings.verbose),
         shows_results=shows_results,
     )
 

@@ -5,11 +5,24 @@ from importlib import metadata
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import asdict
 
-from config.settings import REQUESTS, Settings
+from config import prices
+from config.commands import REQUESTS
+from config.settings import Settings
 from pipeline.core.events import Json, RequestSubmitted
-from pipeline.core.plan import Elicitation, Goal, Plan, Price, Sampling, ServerPlan
+from pipeline.core.plan import ChangedTools, Elicitation, Goal, Plan, Price, Sampling, ServerPlan
 from pipeline.core.slash import SlashError, request
+
+SHARED = (
+    *("model", "system_prompt", "max_turns", "max_budget_usd", "allowed_tools", "disallowed_tools"),
+    *("start_timeout", "connect_timeout", "call_timeout", "call_timeout_max", "question_timeout"),
+    *("dialect_grace", "repeat_calls", "max_call_sends", "max_resumptions", "model_attempts"),
+    *("max_pending_calls", "max_queued_prompts", "max_tools", "max_pages"),
+    *("max_questions", "max_samples", "max_rounds", "max_refusals", "retry_max_wish"),
+    *("list_pause", "ignore_tool_error"),
+)
+"""Fields that are the same in settings and in the plan, by name and by type."""
 
 
 class WishError(ValueError):
@@ -42,8 +55,10 @@ def make_plan(
     price = settings.model_price
     elicitation = _elicitation(settings, is_person_there=is_interactive and may_ask)
     sampling = _sampling(settings, is_person_there=is_interactive and may_ask)
-    if "ask" in (elicitation, sampling) and not may_ask:
-        flag = "--elicit" if elicitation == "ask" else "--sampling"
+    changed = _changed_tools(settings, is_person_there=is_interactive and may_ask)
+    wishes = {"--elicit": elicitation, "--sampling": sampling, "--changed-tools": changed}
+    flag = next((flag for flag, wish in wishes.items() if wish == "ask"), None)
+    if flag is not None and not may_ask:
         raise WishError(
             f"{flag}: found ask and no terminal to ask at, expected one as standard input, output "
             "and error, or another word than ask"
@@ -51,29 +66,32 @@ def make_plan(
     return Plan(
         goal=goal,
         servers=tuple(servers),
-        model=settings.model,
-        system_prompt=settings.system_prompt,
         client_version=version(),
         interactive=is_interactive,
-        ignore_tool_error=settings.ignore_tool_error,
-        allowed_tools=settings.allowed_tools,
-        disallowed_tools=settings.disallowed_tools,
-        max_turns=settings.max_turns,
-        max_budget_usd=settings.max_budget_usd,
         price=None if price is None else Price(**price.model_dump()),
-        start_timeout=settings.start_timeout,
-        connect_timeout=settings.connect_timeout,
-        call_timeout=settings.call_timeout,
-        call_timeout_max=settings.call_timeout_max,
-        repeat_calls=settings.repeat_calls,
         elicitation=elicitation,
         answers=_answers(settings),
         sampling=sampling,
         roots=tuple(_root(folder) for folder in settings.roots),
         log_level=settings.server_log_level or "",
-        question_timeout=settings.question_timeout,
         tasks=True,
+        await_posts=True,
+        changed_tools=changed,
+        approve=settings.approve,
+        **{name: getattr(settings, name) for name in SHARED},
     )
+
+
+def as_recorded(settings: Settings, plan: Plan) -> Settings:
+    """The settings with what a recorded run was told, where nobody says otherwise now.
+
+    Only what settings and plan share: who answers servers, and where they are, is not in it.
+    """
+    told = settings.model_fields_set
+    same = {name: getattr(plan, name) for name in SHARED if name not in told}
+    if "model" in same and "price" not in told and plan.price is not None:
+        same["price"] = prices.Price(**asdict(plan.price))
+    return settings.model_copy(update=same)
 
 
 def goal_of(settings: Settings, recorded: Goal | None = None) -> Goal:
@@ -120,6 +138,12 @@ def _sampling(settings: Settings, *, is_person_there: bool) -> Sampling:
     if settings.sampling != "auto":
         return settings.sampling
     return "ask" if is_person_there and settings.model != "direct" else "never"
+
+
+def _changed_tools(settings: Settings, *, is_person_there: bool) -> ChangedTools:
+    if settings.changed_tools != "auto":
+        return settings.changed_tools
+    return "ask" if is_person_there else "hold"
 
 
 def _answers(settings: Settings) -> Json:

@@ -20,6 +20,7 @@ from operators.route import Parcel
 from pipeline.core.codec import Entry, Header
 from pipeline.core.commands import Passing
 from pipeline.core.events import Input, RunEnded, is_input
+from pipeline.core.weight import weight_of_entry
 from pipeline.graph import stages
 from pipeline.mailbox import Mailbox
 from pipeline.runtime import (
@@ -105,7 +106,10 @@ async def play(
         RecordingError: If a recording cannot be read to its end.
         SinkError, CoreFaultError, ShutdownError: As `Runtime.run`.
     """
-    actors = [SinkActor(sink, Mailbox(_QUEUE), on_failure=_on_sink_failure) for sink in sinks]
+    actors = [
+        SinkActor(sink, Mailbox(_QUEUE, weigh=weight_of_entry), on_failure=_on_sink_failure)
+        for sink in sinks
+    ]
     targets = {actor.name: actor.sink.wants for actor in actors}
     if effects is None:
         effects = _Nothing()
@@ -153,8 +157,11 @@ class Tape:
         return None
 
     def close(self) -> None:
-        """Give no more."""
+        """Give no more, and let go of the file that is being read."""
         self._is_closed = True
+        close: Callable[[], None] | None = getattr(self._entries, "close", None)  # a generator's
+        if close is not None:
+            close()
 
     def count(self) -> Callable[[Observable[Parcel]], Observable[Parcel]]:
         """Know how many items came out."""

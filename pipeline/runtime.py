@@ -1,7 +1,8 @@
 """The one owner of tasks: feeds the core one input at a time, and sees everything to its end.
 
-Order of an end: the last item is out, sources and effects are cancelled and awaited, the sinks'
-mailboxes are closed, each sink writes what it has and closes, all under a deadline.
+Order of an end: the last item is out, sources and effects are cancelled and awaited (sessions are
+taken leave of, processes end), the sinks' mailboxes are closed, each sink writes what it has and
+closes, all under one deadline.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from operators.route import Parcel
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Command, Item, Passing
 from pipeline.core.events import Input, RunEnded, RunResumed
+from pipeline.deadline import Deadline
 from pipeline.graph import Stages
 from pipeline.mailbox import Mailbox
 from sinks.base import SinkActor
@@ -79,7 +81,7 @@ class Runtime:
         *,
         effects: EffectsActor,
         sinks: Sequence[SinkActor],
-        shutdown_timeout: float = 10.0,
+        shutdown: Deadline | None = None,
         known: int = 0,
         to_the_last: bool = False,
     ) -> None:
@@ -89,7 +91,7 @@ class Runtime:
         self._inbox = inbox
         self._effects = effects
         self._sinks = sinks
-        self._shutdown_timeout = shutdown_timeout
+        self._shutdown = Deadline() if shutdown is None else shutdown
         self._mailboxes = [effects.mailbox, *(sink.mailbox for sink in sinks)]
         self._puts = {EFFECTS: effects.mailbox.put} | {sink.name: sink.put for sink in sinks}
         self._fault: Exception | None = None
@@ -103,11 +105,13 @@ class Runtime:
         Raises:
             CoreFaultError: If a stage raised.
             SinkError: If a sink could not be opened; nothing was done yet.
-            ShutdownError: If a sink could not finish within `shutdown_timeout` seconds.
+            ShutdownError: If a sink could not finish before the deadline `shutdown`.
         """
+        for sink in self._sinks:
+            sink.goes_on(self._known)
         writers = [asyncio.create_task(s.run(), name=f"sink {s.name}") for s in self._sinks]
         try:
-            async with asyncio.timeout(self._shutdown_timeout):
+            async with asyncio.timeout(self._shutdown.seconds):
                 for sink in self._sinks:
                     await sink.opened()
             await self._work_in_a_group()
@@ -136,6 +140,7 @@ class Runtime:
         try:
             await self._pump()
         finally:
+            self._shutdown.begin()
             self._inbox.close()
             self._effects.mailbox.close()
             for task in tuple(tasks):
@@ -157,6 +162,7 @@ class Runtime:
 
     def _deliver(self, parcel: Parcel) -> None:
         if parcel.entry.seq <= self._known:
+            self._deliver_what_is_lacking(parcel)
             return
         for name in parcel.to:
             self._puts[name](parcel.entry)
@@ -168,6 +174,12 @@ class Runtime:
             case _:
                 pass
 
+    def _deliver_what_is_lacking(self, parcel: Parcel) -> None:
+        """A killed run may have come to record an entry, and not to have it kept elsewhere."""
+        for sink in self._sinks:
+            if sink.name in parcel.to and sink.lacks(parcel.entry.seq):
+                sink.put(parcel.entry)
+
     def _is_over(self) -> bool:
         return self._ended is not None and not self._to_the_last
 
@@ -175,17 +187,19 @@ class Runtime:
         self._fault = exc
 
     async def _finish_writing(self, writers: Sequence["asyncio.Task[None]"]) -> None:
+        self._shutdown.begin()
         for sink in self._sinks:
-            sink.mailbox.close()
+            sink.finish()
         if not writers:
             return
-        _, late = await asyncio.wait(writers, timeout=self._shutdown_timeout)
+        _, late = await asyncio.wait(writers, timeout=self._shutdown.left())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         if late:
             names = ", ".join(sorted(task.get_name() for task in late))
-            raise ShutdownError(f"{names} did not finish within {self._shutdown_timeout:g} s")
+            within = f"{self._shutdown.seconds:g} s (--shutdown-timeout)"
+            raise ShutdownError(f"{names} did not finish within {within}")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -8,9 +8,11 @@ from config.mcp_config import PROJECT_FILE, read_config
 from config.mcp_entry import McpConfigError, McpEntry
 from config.servers import EMBEDDED, server_names
 from config.settings import Settings
+from config.state import NoHomeError, state_folder
 from pipeline.core.plan import ServerPlan
 from pipeline.core.secrets import PLACEHOLDER
 from pipeline.links import Server
+from pipeline.shell.consents_file import ConsentsFile
 from pipeline.shell.oauth.setup import make_authorizer
 from pipeline.shell.process import Program
 from pipeline.shell.targets import make_target, public_url
@@ -32,6 +34,14 @@ def configured(
         return read_config(settings.mcp_config, environ, folder=folder)
     except McpConfigError as exc:
         raise ServersError(str(exc)) from exc
+
+
+def consents(settings: Settings, folder: Path) -> ConsentsFile | None:
+    """What a person has allowed the project in `folder` to start; None: there is no home for it."""
+    try:
+        return ConsentsFile(state_folder(settings.oauth_state_home) / "programs.json", folder)
+    except NoHomeError:
+        return None
 
 
 def choose(
@@ -58,7 +68,9 @@ def choose(
         chosen = list(entries)
     if settings.dialect == "stdio" and any(entry.url for entry in chosen):
         raise ServersError("--dialect stdio is for servers with a command, which need none")
-    strangers = [e for e in chosen if e.command and e.source == str(PROJECT_FILE.name)]
+    # Whoever names the file has said so already.
+    is_found = not settings.mcp_config
+    strangers = [e for e in chosen if is_found and e.command and e.source == PROJECT_FILE.name]
     if strangers and not allow(strangers):
         raise ServersError(
             f"{PROJECT_FILE} would start {', '.join(e.command for e in strangers)}; to allow "
@@ -94,16 +106,18 @@ def connect(
     `is_terminal`: a person may be asked to allow access, and reads what `say` gets.
 
     `MCP_API_KEY` is for servers of the command line and `MCP_SERVER_URL` only: one from a file has
-    its own headers there.
+    its own headers there. A server that only a recording names gets no credential at all, for the
+    recording may be from anybody, and lead anywhere; see `withheld`.
 
     Raises:
         ServersError: If its address or a header cannot be used.
     """
     if entry.command:
         return Program(entry.name, entry.command, entry.args, entry.env, entry.cwd)
-    is_ours = not entry.source
+    is_ours = not (entry.source or entry.is_recorded)
     key = None if settings.api_key is None or not is_ours else settings.api_key.get_secret_value()
-    given = {header.name: header.value.get_secret_value() for header in settings.headers}
+    headers = () if entry.is_recorded else settings.headers
+    given = {header.name: header.value.get_secret_value() for header in headers}
     try:
         target = make_target(
             entry.name,
@@ -119,6 +133,22 @@ def connect(
     except ValueError as exc:
         where = f"{entry.source}: " if entry.source else ""
         raise ServersError(f"{where}server {entry.name!r} cannot be asked: {exc}") from exc
+
+
+def withheld(entries: Sequence[McpEntry], settings: Settings) -> str:
+    """Which credentials are not sent where, and how to have them sent; empty: none is held back."""
+    strangers = ", ".join(entry.name for entry in entries if entry.is_recorded)
+    held = [
+        *(["MCP_API_KEY"] if settings.api_key is not None else []),
+        *(["--header"] if settings.headers else []),
+    ]
+    if not (strangers and held):
+        return ""
+    what = f"{' and '.join(held)} {'is' if len(held) == 1 else 'are'}"
+    return (
+        f"{what} not sent to what only the recording names ({strangers}); if that is where "
+        f"{'it belongs' if len(held) == 1 else 'they belong'}, give --server URL"
+    )
 
 
 def reach(
@@ -171,4 +201,4 @@ def _known(plan: ServerPlan, named: Mapping[str, McpEntry]) -> McpEntry:
             f"the recording does not hold the whole address of {plan.name!r}, for there is a key "
             "in it: give it with --server"
         )
-    return McpEntry(plan.name, url=plan.url)
+    return McpEntry(plan.name, url=plan.url, is_recorded=True)

@@ -14,7 +14,8 @@ from config.streams import write
 from pipeline.core import slash
 from pipeline.core.events import PromptRejected, PromptSubmitted, QuestionAsked
 from pipeline.core.plan import Plan
-from pipeline.shell.prompts import PipeReader, PromptReader, stdin_fd
+from pipeline.shell.consents_file import ConsentsError, ConsentsFile
+from pipeline.shell.prompts import MAX_CHARS, PipeReader, PromptReader, stdin_fd
 from sinks.terminal_text import one_line
 
 _CONTEXT_PATIENCE = 1.0  # seconds for the first byte of a context that may never come
@@ -29,18 +30,38 @@ def is_person_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def may_start(entries: Sequence[McpEntry]) -> bool:
-    """Ask before a file that happens to lie here starts programs; without a terminal, no."""
+def may_start(entries: Sequence[McpEntry], consents: ConsentsFile | None = None) -> bool:
+    """Ask before a file that happens to lie here starts programs; without a terminal, no.
+
+    A yes is kept in `consents`, where there is such a file: who has said it is not asked again.
+
+    Raises:
+        ConsentsError: If what was said before cannot be read.
+    """
+    new = entries if consents is None else consents.missing(entries)
+    if not new:
+        return True
     if not is_person_there():
         return False
-    for entry in entries:
+    for entry in new:
         words = " ".join(shlex.quote(word) for word in (entry.command, *entry.args))
-        write(sys.stderr, f"? {entry.source} starts {entry.name!r}: {words!a}\n")
-    write(sys.stderr, "  start it? [y/N] ")
-    return input().strip().lower() in ("y", "yes")
+        shown = f" with {', '.join(sorted(entry.env))}" if entry.env else ""
+        write(
+            sys.stderr, f"? {entry.source} starts {entry.name!r}: {words!a}{ascii(shown)[1:-1]}\n"
+        )
+    until = "" if consents is None else " (a yes counts until it changes)"
+    write(sys.stderr, f"  start it?{until} [y/N] ")
+    if input().strip().lower() not in ("y", "yes"):
+        return False
+    if consents is not None:
+        try:
+            consents.add(new)
+        except ConsentsError as exc:
+            write(sys.stderr, f"! {one_line(str(exc))}\n")
+    return True
 
 
-async def read_context() -> PromptSubmitted | None:
+async def read_context(max_chars: int = MAX_CHARS) -> PromptSubmitted | None:
     """What stands on standard input beside a `-p`; None if it is a terminal, or nothing comes.
 
     Raises:
@@ -50,7 +71,7 @@ async def read_context() -> PromptSubmitted | None:
     if fd is None or os.isatty(fd):
         return None
     try:
-        context = await PipeReader(fd).read_all(patience=_CONTEXT_PATIENCE)
+        context = await PipeReader(fd, max_chars=max_chars).read_all(patience=_CONTEXT_PATIENCE)
     except TimeoutError:
         return None
     if isinstance(context, PromptRejected):
@@ -68,14 +89,17 @@ def read_prompts(
     stack: AsyncExitStack,
     words: Callable[[], Sequence[str]],
     asked: Callable[[str], QuestionAsked | None],
+    *,
+    max_chars: int = MAX_CHARS,
 ) -> PromptReader | None:
     """Where prompts and answers come from; None: the run needs neither.
 
     A person's prompts are completed with `words`, and questions are what `asked` says. The terminal
     is put back as it was when the stack ends.
     """
-    if not plan.interactive and "ask" not in (plan.elicitation, plan.sampling):
-        return PipeReader(stdin_fd()) if plan.goal == "chat" else None
+    policies = (plan.elicitation, plan.sampling, plan.changed_tools)
+    if not plan.interactive and "ask" not in policies:
+        return PipeReader(stdin_fd(), max_chars=max_chars) if plan.goal == "chat" else None
     from pipeline.shell.terminal import TerminalReader  # noqa: PLC0415  only a person pays for it
 
     commands = [f"/{name}" for name in (*slash.COMMANDS, "help", "exit")]
@@ -84,6 +108,7 @@ def read_prompts(
         asked=asked,
         harmless=one_line,
         answers=plan.answers,
+        max_chars=max_chars,
         help=f"{slash.help_text()}\n  Esc Enter starts a new line; /exit or Ctrl-D leaves",
     )
     stack.enter_context(reader.patch())

@@ -1,10 +1,10 @@
-"""Questions of servers, and a person's own requests, in words."""
+"""Questions, most of them of servers, and a person's own requests, in words."""
 
 from collections.abc import Sequence
 
 from pipeline.core.events import QuestionAsked, QuestionClosed, RequestEnded, RequestStarted
 from pipeline.core.shapes import is_list
-from sinks.notice import Notice, Sign, short_name, short_reason
+from sinks.notice import Notice, Sign, short_name, short_names, short_reason
 
 _ENDS = {"accept": "answered", "decline": "declined", "cancel": "cancelled", "refused": "refused"}
 _SUBSCRIBED = {
@@ -25,6 +25,10 @@ def asked(question: QuestionAsked) -> Notice:
             return Notice("=", f"{who} asks your model: {what}", is_question=True)
         case "form":
             return Notice("=", f"{who} asks: {what}", is_question=True)
+        case "approve":
+            names = [str(tool["name"]) for tool in question.detail["tools"]]
+            text = f"{who} says otherwise of {short_names(names)}; is that to be used?"
+            return Notice("=", text, is_question=True)
 
 
 def closed(question: QuestionClosed) -> Notice:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
@@ -35,6 +35,28 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Release everything; called exactly once, also after a failure."""
+        ...
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A sink whose `emit` may wait for something, such as room, while there is time."""
+
+    def hurry(self) -> None:
+        """The run is over: wait for nothing any more. Called on the loop, beside `emit`."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A sink that knows what it has got of a run, also when that goes on after a crash."""
+
+    def goes_on(self, known: int) -> None:
+        """Before `open`: the run goes on after this entry of an earlier one."""
+        ...
+
+    def lacks(self, seq: int) -> bool:
+        """After `open`: has it not got this entry of the earlier one?"""
         ...
 
 
@@ -74,6 +96,21 @@ class SinkActor:
         """Hand over an entry; entries come in the order of their `seq`."""
         self._put = entry.seq
         self.mailbox.put(entry)
+
+    def goes_on(self, known: int) -> None:
+        """Before `run`: the run goes on after this entry of an earlier one."""
+        if isinstance(self.sink, Remembering):
+            self.sink.goes_on(known)
+
+    def lacks(self, seq: int) -> bool:
+        """Is this entry of the earlier run one that the sink has not got?"""
+        return isinstance(self.sink, Remembering) and self.sink.lacks(seq)
+
+    def finish(self) -> None:
+        """There will be no more: have the sink write what it has, and close."""
+        self.mailbox.close()
+        if isinstance(self.sink, Patient):
+            self.sink.hurry()
 
     async def run(self) -> None:
         """Own the sink from open to close; end when the mailbox is closed and empty."""
@@ -137,6 +174,8 @@ class SinkActor:
             async with asyncio.timeout(self._shutdown):
                 await self.sink.close()
         except TimeoutError:
-            self._fail(SinkError(f"it did not close within {self._shutdown:g} s"))
+            self._fail(
+                SinkError(f"it did not close within {self._shutdown:g} s (--shutdown-timeout)")
+            )
         except Exception as exc:  # noqa: BLE001  told like any failure of a sink
             self._fail(exc)

@@ -5,6 +5,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from config.unseen import harmless_json
 from pipeline.core.codec import Entry, encode_entry
 from pipeline.core.commands import Item
 from pipeline.core.events import (
@@ -25,6 +26,7 @@ _SUMMED = (AnswerCompleted, Problem, RequestEnded, RunEnded, ToolEnded, Usage)
 class StreamJsonSink:
     """`--output-format stream-json`: every event as a line of JSON, in the recording's form.
 
+    What would drive a terminal is escaped, so that it is the same JSON in other letters.
     Always UTF-8, whatever the locale. Raises and buffers as `ConsoleSink` does.
     """
 
@@ -44,7 +46,7 @@ class StreamJsonSink:
     async def emit(self, entries: Sequence[Entry]) -> None:
         """Write a batch of whole lines."""
         lines = b"".join(encode_entry(entry) + b"\n" for entry in entries)
-        await self._writer.write([Piece(self._out, lines)])
+        await self._writer.write([Piece(self._out, harmless_json(lines))])
 
     async def close(self) -> None:
         """Nothing to release."""
@@ -112,7 +114,7 @@ class JsonSink:
 
     async def _write(self, ended: RunEnded | None) -> None:
         self._is_written = True
-        line = msgspec.json.encode(self._object(ended)) + b"\n"
+        line = harmless_json(msgspec.json.encode(self._object(ended)) + b"\n")
         await self._writer.write([Piece(self._out, line)])
 
     def _object(self, ended: RunEnded | None) -> Json:

@@ -95,19 +95,23 @@ class JsonlSink:
             raise
 
     async def close(self) -> None:
-        """Put everything on the disk and release the file."""
+        """Put everything on the disk and release the file; cancelled, the latter all the same."""
         self._flusher.stop()
+        # Both are asked of the thread at once, and neither is taken back: whoever gives up waiting
+        # for a slow disk leaves no open, locked file.
+        synced, closed = self._begin(self._sync_last), self._begin(self._close)
+        self._thread.shutdown(wait=False)
         try:
-            await self._begin(self._sync_last)
-            if not self._is_told:
-                self._flusher.check()
+            await asyncio.wait([synced, closed])
+            if self._compressor is not None:
+                await self._compressor.close()
         finally:
-            try:
-                if self._compressor is not None:
-                    await self._compressor.close()
-            finally:
-                await self._begin(self._close)
-                self._thread.shutdown(wait=False)
+            if self._compressor is not None:
+                self._compressor.stop()
+        synced.result()
+        closed.result()
+        if not self._is_told:
+            self._flusher.check()
 
     async def _emit(self, entries: Sequence[Entry]) -> None:
         self._flusher.check()

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pipeline.core.commands import Ask, Item
+from pipeline.core.commands import Ask, Item, PinTools
 from pipeline.core.content import to_text
 from pipeline.core.events import (
     AnswerCompleted,
@@ -32,15 +32,18 @@ from pipeline.core.events import (
     Stop,
     StreamLost,
     StreamOpened,
+    ToolDelayed,
     ToolEnded,
     ToolProgress,
     ToolRepeated,
+    ToolsApproved,
     ToolsChanged,
+    ToolsHeld,
     ToolStarted,
     Usage,
 )
 from pipeline.core.run import NO_CONNECTION, UNAUTHORIZED
-from sinks import asked_words
+from sinks import asked_words, pinned_words
 from sinks.notice import MAX_VALUE, Notice, short_name, short_names, short_reason
 from sinks.terminal_text import clip
 
@@ -49,6 +52,7 @@ TOLD = (
     Ask,
     CallRejected,
     OffersChanged,
+    PinTools,
     Problem,
     QuestionAsked,
     QuestionClosed,
@@ -62,10 +66,13 @@ TOLD = (
     SessionReady,
     StreamLost,
     StreamOpened,
+    ToolDelayed,
     ToolEnded,
     ToolProgress,
     ToolRepeated,
+    ToolsApproved,
     ToolsChanged,
+    ToolsHeld,
     ToolStarted,
     Usage,
 )
@@ -93,6 +100,7 @@ class Notices:
         self._calls: dict[str, str] = {}
         self._requests: dict[str, RequestStarted] = {}
         self._questions: dict[str, QuestionAsked] = {}
+        self._held: dict[str, Sequence[str]] = {}
         self._has_told_trouble = False
 
     def read(self, item: Item) -> Sequence[Notice]:
@@ -112,6 +120,13 @@ class Notices:
                 return ()
             case ToolsChanged():
                 return self._tools_changed(item)
+            case ToolsHeld(server=server, tools=tools):
+                before, self._held[server] = self._held.get(server, ()), [t.name for t in tools]
+                return pinned_words.held(item, before)
+            case ToolsApproved():
+                return (pinned_words.approved(item),)
+            case PinTools():
+                return pinned_words.pinned(item) if self._verbose else ()
             case ServersSettled():
                 return self._settled(item)
             case StreamLost():
@@ -123,6 +138,9 @@ class Notices:
                 return (Notice(">", f"{short_name(tool)} {_arguments(arguments)}".rstrip()),)
             case ToolRepeated(tool=tool, reason=reason):
                 return (Notice(">", f"{short_name(tool)} again: {short_reason(reason)}"),)
+            case ToolDelayed(tool=tool, reason=reason, retry_in=pause):
+                what = f"{short_name(tool)} has to wait: {short_reason(reason)}"
+                return (Notice("!", f"{what}; {_when(pause)}"),)
             case ToolProgress(call=call):
                 return (Notice("·", _progress(self._calls.get(call, call), item)),)
             case ToolEnded(call=call):
@@ -222,10 +240,17 @@ def _who(item: SessionReady) -> str:
 
 
 def _lost(server: str, what: str, reason: str, retry_in: float | None, attempt: int) -> Notice:
-    next_ = "not trying again" if retry_in is None else f"trying again in {retry_in:.1f} s"
+    next_ = _when(retry_in)
     if retry_in is not None and attempt:
         next_ += f" (attempt {attempt})"
     return Notice("!", f"{short_name(server)}: {what}: {short_reason(reason)}; {next_}")
+
+
+def _when(retry_in: float | None) -> str:
+    if retry_in is None:
+        return "not trying again"
+    in_words = f"{retry_in:.1f}"
+    return "trying again at once" if in_words == "0.0" else f"trying again in {in_words} s"
 
 
 def _problem(where: str, detail: str, hint: str) -> Notice:

@@ -58,8 +58,12 @@ class Compressor:
                 if late:
                     await asyncio.wait(late)
         finally:
-            self._stopped.set()
-            self._thread.shutdown(wait=False)
+            self.stop()
+
+    def stop(self) -> None:
+        """Begin nothing more, and break off what is under way: a moment later it is as it was."""
+        self._stopped.set()
+        self._thread.shutdown(wait=False)
 
     async def _compress(self, path: Path) -> None:
         loop = asyncio.get_running_loop()

@@ -51,7 +51,8 @@ class RecordingFile:
         """Write whole lines at the end, with one write as long as the system takes them whole.
 
         Raises:
-            SinkError: If not all could be written; the file then ends with the last whole line.
+            SinkError: If not all could be written: the file then ends with the last whole line. Or
+                if the file was deleted meanwhile: what was written will be gone with it.
         """
         rest = memoryview(lines)
         try:
@@ -67,6 +68,11 @@ class RecordingFile:
                 f"{kept + lost} lines are not recorded, {after}"
             ) from exc
         self.size += len(lines)
+        if os.fstat(self._fd).st_nlink == 0:
+            raise SinkError(
+                f"{str(self.path)!r} was deleted while it was being written, and its {self.size} "
+                "bytes with it; record where nobody clears up"
+            )
 
     def sync(self) -> None:
         """Have the system put it all on the disk.

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from config.unseen import harmless_json
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import Json, RequestEnded, SessionReady
@@ -60,7 +61,7 @@ class RequestSink:
         if self._as_json:
             found = {"server": ended.server, "method": ended.method, "result": result}
             reason = {"reason": ended.reason} if ended.reason else {}
-            yield msgspec.json.encode({**found, **reason}) + b"\n"
+            yield harmless_json(msgspec.json.encode({**found, **reason})) + b"\n"
         elif self._as_it_is and ended.method == "resources/read":
             contents = result.get("contents")
             yield from map(_bytes, contents if is_list(contents) else ())

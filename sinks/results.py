@@ -5,10 +5,20 @@ from typing import TextIO
 
 import msgspec
 
+from config.unseen import harmless_json
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.content import to_text
-from pipeline.core.events import Json, RunEnded, Tool, ToolEnded, ToolsChanged
+from pipeline.core.events import (
+    ChangedTool,
+    Json,
+    RunEnded,
+    Tool,
+    ToolEnded,
+    ToolsApproved,
+    ToolsChanged,
+    ToolsHeld,
+)
 from sinks.terminal_text import harmless
 from sinks.tool_list import format_tools
 from sinks.writer import OffLoopWriter, Piece, Stream
@@ -23,11 +33,13 @@ class ToolsSink:
         self._out = Stream(out, "standard output")
         self._as_json = as_json
         self._tools: dict[str, tuple[Tool, ...]] = {}
+        self._held: dict[tuple[str, str], ChangedTool] = {}
+        self._approved: dict[tuple[str, str], ChangedTool] = {}
         self._writer = OffLoopWriter()
 
     def wants(self, item: Item) -> bool:
         """Tool lists, and the end."""
-        return isinstance(item, ToolsChanged | RunEnded)
+        return isinstance(item, ToolsChanged | ToolsHeld | ToolsApproved | RunEnded)
 
     async def open(self) -> None:
         """Nothing to acquire: the stream is the caller's."""
@@ -38,6 +50,8 @@ class ToolsSink:
             match entry.item:
                 case ToolsChanged(server=server, tools=tools):
                     self._tools[server] = tools
+                case ToolsHeld() | ToolsApproved() as item:
+                    self._note(item)
                 case RunEnded(code=0):
                     await self._writer.write([Piece(self._out, self._text())])
                 case _:
@@ -46,11 +60,25 @@ class ToolsSink:
     async def close(self) -> None:
         """The stream stays open."""
 
+    def _note(self, item: ToolsHeld | ToolsApproved) -> None:
+        found = {(item.server, tool.name): tool for tool in item.tools}
+        if isinstance(item, ToolsApproved):
+            self._approved.update(found)
+        else:  # all that are held there as of now
+            others = {key: tool for key, tool in self._held.items() if key[0] != item.server}
+            self._held = {**others, **found}
+
     def _text(self) -> str | bytes:
         tools = [tool for tools in self._tools.values() for tool in tools]
         if self._as_json:
-            return msgspec.json.encode([_described(tool) for tool in tools]) + b"\n"
-        return format_tools(tools) + "\n"
+            described = [self._described(tool) for tool in tools]
+            return harmless_json(msgspec.json.encode(described)) + b"\n"
+        return format_tools(tools, held=self._held, approved=self._approved) + "\n"
+
+    def _described(self, tool: Tool) -> Json:
+        key = tool.server, tool.name
+        marks = {"held": self._held.get(key), "approved": self._approved.get(key)}
+        return {**_described(tool), **{name: each for name, each in marks.items() if each}}
 
 
 class CallSink:
@@ -81,7 +109,7 @@ class CallSink:
 
     def _text(self, ended: ToolEnded) -> str | bytes:
         if self._as_json:
-            return msgspec.json.encode(_result(ended)) + b"\n"
+            return harmless_json(msgspec.json.encode(_result(ended))) + b"\n"
         if ended.outcome != "answered":
             return ""
         lines = [harmless(to_text(content)) for content in ended.content]

@@ -22,10 +22,17 @@ _SESSION = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What is sent: the same id and bytes at every attempt."""
+    """What is sent: the same id and bytes at every attempt; `session` and `seq` are its order."""
 
     id: str
     body: bytes
+    session: str = ""
+    seq: int = 0
+
+
+def message_id(session: str, seq: int) -> str:
+    """The same for an event however often it is sent, by whichever run."""
+    return f"msg_{session}_{seq}"
 
 
 def to_message(entry: Entry, session: str) -> Message:
@@ -33,7 +40,7 @@ def to_message(entry: Entry, session: str) -> Message:
     item = to_json(entry.item)
     data = {"seq": entry.seq, "session": session, **item}
     body = {"type": item["kind"], "timestamp": entry.at, "data": data}
-    return Message(f"msg_{session}_{entry.seq}", msgspec.json.encode(body))
+    return Message(message_id(session, entry.seq), msgspec.json.encode(body), session, entry.seq)
 
 
 def headers(message: Message, timestamp: int, key: bytes | None) -> dict[str, str]:

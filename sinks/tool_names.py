@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import ToolsChanged
+from sinks.terminal_text import one_line
 
 
 class ToolNames:
@@ -16,8 +17,9 @@ class ToolNames:
         self._names: dict[str, tuple[str, ...]] = {}
 
     def words(self) -> Sequence[str]:
-        """All names, each once."""
-        return sorted({name for names in self._names.values() for name in names})
+        """All names, each once; but for those that nobody could type, nor tell what they are."""
+        found = {name for names in self._names.values() for name in names}
+        return sorted(name for name in found if one_line(name) == name)
 
     def wants(self, item: Item) -> bool:
         """Tool lists."""

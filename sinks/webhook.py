@@ -4,24 +4,25 @@ Sent are what other systems act upon, never letters as they stream: `session_rea
 `session_closed`, `tool_ended`, `request_ended`, `question_asked`, `answer_completed`, `problem`,
 `run_ended`.
 
-A message is tried up to `attempts` times, with full jitter between; then it is given up, and the
-next one gets its turn. A message that was answered with 2xx is not sent again. One whose answer was
-lost is, under the same `webhook-id`. Messages wait in memory: the newest 1,000 are kept.
+Each message is delivered (answered with 2xx), or becomes a dead letter with the reason. Until then
+it is on the disk, in the outbox of its receiver: `emit` returns when it is there, so neither a
+crash nor `kill -9` takes it, and the next run with the same webhook delivers it. It has the same
+`webhook-id` however often it is sent; one whose answer was lost, or that a crash kept from being
+marked, is sent again under it. A replay takes the same way, so it sends all of a recording again.
 
-A receiver that is down harms nobody: `emit` only queues. It is told through `on_problem` when the
-first message is given up, when deliveries work again, and at the end; a 410 ends it for good.
+What is tried how often, `webhook_courier` says. A 410 ends it for good. A receiver that is down
+harms nobody: only a full outbox makes a run wait, and not for long. Where there is no outbox (told,
+or asked for), the newest 1,000 messages wait in memory, and one that was tried `attempts` times is
+lost, which is told with the number.
 """
 
 import asyncio
-import contextlib
-import random
-import time
 from collections.abc import Callable, Sequence
-from hashlib import sha256
+from contextlib import AsyncExitStack
 
 import aiohttp
 
-from config.options import MailboxOptions, WebhookOptions
+from config.options import WebhookOptions
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import (
@@ -34,10 +35,17 @@ from pipeline.core.events import (
     SessionReady,
     ToolEnded,
 )
-from pipeline.mailbox import Mailbox
 from sinks.base import SinkError
-from sinks.standard_webhooks import Message, headers, read_secret, require_session, to_message
-from sinks.webhook_post import Answer, post, shown
+from sinks.outbox_place import OutboxError
+from sinks.outbox_queue import OutboxQueue
+from sinks.outbox_share import Share, open_share
+from sinks.standard_webhooks import read_secret, require_session, to_message
+from sinks.webhook_courier import Courier
+from sinks.webhook_post import shown, tagged
+from sinks.webhook_queue import MemoryQueue, Queue
+from sinks.webhook_sender import send_all
+from sinks.webhook_times import Times
+from sinks.webhook_words import Teller
 
 DELIVERED = (
     AnswerCompleted,
@@ -49,8 +57,7 @@ DELIVERED = (
     SessionReady,
     ToolEnded,
 )
-MAX_WAITING = 1000
-_NO_TIME = "there was no time left"
+_SYSTEM = Times()
 
 
 def open_http() -> aiohttp.ClientSession:
@@ -62,23 +69,12 @@ def open_http() -> aiohttp.ClientSession:
     )
 
 
-def delay_before(options: WebhookOptions, attempt: int, jitter: float, wish: float | None) -> float:
-    """Seconds to wait before an attempt, the second or later; `jitter` is 0 to 1.
-
-    A share of a ceiling that doubles up to `max_delay`, or what the receiver asked for if that is
-    longer, up to the same limit.
-    """
-    ceiling = min(options.max_delay, options.first_delay * 2.0 ** min(attempt - 2, 60))
-    return max(ceiling * jitter, min(options.max_delay, wish or 0.0))
-
-
 class WebhookSink:
     """Delivers a session's outcomes to `url`.
 
     `on_problem` gets words without URL or secret, on the loop; it may be called until `close`
     returns, which may take `options.drain` seconds. `secret` is `whsec_…`; without one messages
-    are not signed. `http` makes the client session, which the sink closes. `clock` is Unix time,
-    `chance` 0 to 1.
+    are not signed. `http` makes the client session, which the sink closes.
     """
 
     def __init__(
@@ -90,45 +86,46 @@ class WebhookSink:
         on_problem: Callable[[str], None],
         secret: str | None = None,
         http: Callable[[], aiohttp.ClientSession] = open_http,
-        clock: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
+        times: Times = _SYSTEM,
     ) -> None:
         self._url = url
         self._options = options
         self._session = session
-        self._on_problem = on_problem
+        self._teller = Teller(on_problem)
         self._secret = secret
         self._open_http = http
-        self._clock = clock
-        self._chance = chance
-        self._waiting = Mailbox[Message](MailboxOptions(high=MAX_WAITING, low=0), "drop_oldest")
-        self._closing = asyncio.Event()
+        self._times = times
+        self._queue: Queue = MemoryQueue(self._teller.given_up)
         self._http: aiohttp.ClientSession | None = None
+        self._courier: Courier | None = None
         self._sender: asyncio.Task[None] | None = None
-        self._in_hand = 0
-        self._is_in_trouble = False
-        self._is_gone = False
-        self._untold = 0
-        self._reason = _NO_TIME
+        self._known = 0
+        self._mark: int | None = None
 
     @property
     def name(self) -> str:
         """`webhook=https://host/…#3f9a`; the four digits tell two URLs on one host apart."""
-        try:
-            place = shown(self._url)
-        except ValueError:
-            place = "?"
-        return f"webhook={place}#{sha256(self._url.encode()).hexdigest()[:4]}"
+        return f"webhook={tagged(self._url)}"
+
+    def goes_on(self, known: int) -> None:
+        """Before `open`: the run goes on after this entry of an earlier one."""
+        self._known = known
+
+    def lacks(self, seq: int) -> bool:
+        """Was the earlier run killed before its outbox had this entry?"""
+        return self._mark is not None and self._mark < seq <= self._known
 
     def wants(self, item: Item) -> bool:
         """Outcomes that other systems act upon."""
         return isinstance(item, DELIVERED)
 
     async def open(self) -> None:
-        """Check URL and secret, and start to send.
+        """Check URL and secret, open the outbox, and start to send.
+
+        An outbox that cannot be used is told, and messages wait in memory.
 
         Raises:
-            SinkError: If one of them has another form than expected.
+            SinkError: If URL, secret or session have another form than expected.
         """
         try:
             shown(self._url)
@@ -136,116 +133,81 @@ class WebhookSink:
             key = None if self._secret is None else read_secret(self._secret)
         except ValueError as exc:
             raise SinkError(str(exc)) from exc
+        if self._options.outbox == "disk":
+            await self._open_outbox()
         self._http = self._open_http()
-        self._sender = asyncio.create_task(self._send_all(self._http, key), name=self.name)
+        self._courier = Courier(
+            self._http,
+            self._url,
+            self._options,
+            key=key,
+            is_patient=lambda: self._queue.is_lasting,
+            on_down=self._teller.down,
+            times=self._times,
+        )
+        sending = send_all(self._queue, self._courier, self._teller)
+        self._sender = asyncio.create_task(sending, name=self.name)
 
     async def emit(self, entries: Sequence[Entry]) -> None:
-        """Queue messages. Returns at once, and raises only if the sending itself has broken."""
+        """Keep messages; returns when they are on the disk. Raises if the sending has broken."""
         if self._sender is None:
             raise RuntimeError(f"{self.name} is used before open()")
-        if self._is_gone:
-            self._untold += len(entries)
+        if not entries:
+            return
+        messages = [to_message(entry, self._session) for entry in entries]
+        if reason := self._teller.gone_for:
+            self._teller.given_up(await self._queue.bury_all(messages, reason), reason)
             return
         if self._sender.done():
             self._sender.result()
-        dropped = self._waiting.dropped
-        for entry in entries:
-            self._waiting.put(to_message(entry, self._session))
-        if dropped := self._waiting.dropped - dropped:
-            self._lose(dropped, f"more than {MAX_WAITING} messages wait for the receiver")
+        await self._queue.put(messages)
+        if isinstance(self._queue, OutboxQueue) and isinstance(entries[-1].item, RunEnded):
+            await self._queue.end(entries[-1].seq)
+
+    def hurry(self) -> None:
+        """The run is over: a full outbox makes nobody wait any more."""
+        self._queue.hurry()
 
     async def close(self) -> None:
         """Give what waits `options.drain` seconds, end the sending, tell what was not delivered."""
-        self._closing.set()
-        self._waiting.close()
-        if self._sender is None or self._http is None:
+        self._queue.close()
+        if self._sender is None or self._courier is None or self._http is None:
+            await self._queue.release()
             return
+        self._teller.is_closing = True
+        self._courier.hurry()
         try:
             await asyncio.wait([self._sender], timeout=self._options.drain)
         finally:
-            self._sender.cancel()
-            await asyncio.wait([self._sender])
-            await self._http.close()
-        self._untold += self._in_hand + len(self._waiting)
-        if self._untold:
-            self._on_problem(f"{_messages(self._untold)} not delivered: {self._reason}")
+            # Each step, whatever becomes of those before: whoever gives up waiting leaves nothing
+            # open, and is told as well.
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self._queue.release)
+                stack.push_async_callback(self._tell_left, self._courier)
+                stack.push_async_callback(self._http.close)
+                self._sender.cancel()
+                await asyncio.wait([self._sender])
         if not self._sender.cancelled():
             self._sender.result()
 
-    # The sender: one task, one message at a time, so that order is kept.
+    async def _tell_left(self, courier: Courier) -> None:
+        left = await self._queue.left()
+        reason = courier.reason if self._queue.is_sender else "another run sends them"
+        self._teller.end(left, reason)
 
-    async def _send_all(self, http: aiohttp.ClientSession, key: bytes | None) -> None:
-        while (message := await self._waiting.take()) is not None:
-            self._in_hand = 1
-            answer = await self._deliver(http, key, message)
-            self._in_hand = 0
-            match answer.verdict:
-                case "delivered":
-                    self._recover()
-                case "failed":
-                    self._lose(1, answer.reason)
-                case "gone":
-                    self._give_up(answer.reason)
-                    return
-
-    async def _deliver(
-        self, http: aiohttp.ClientSession, key: bytes | None, message: Message
-    ) -> Answer:
-        attempt = 1
-        while True:
-            now = self._clock()
-            answer = await post(
-                http,
-                self._url,
-                message.body,
-                headers(message, int(now), key),
-                timeout=self._options.timeout,
-                now=now,
-            )
-            self._reason = answer.reason or _NO_TIME
-            if answer.verdict != "failed" or attempt == self._options.attempts:
-                return answer
-            attempt += 1
-            delay = delay_before(self._options, attempt, self._chance(), answer.retry_after)
-            await self._pause(delay, may_hurry=answer.retry_after is None)
-
-    async def _pause(self, delay: float, *, may_hurry: bool) -> None:
-        """Wait. The end of a run shortens a wait, unless the receiver asked for it."""
-        if not may_hurry:
-            await asyncio.sleep(delay)
-        elif self._closing.is_set():
-            # Each attempt that is left gets its share of the last seconds.
-            await asyncio.sleep(min(delay, self._options.drain / self._options.attempts))
+    async def _open_outbox(self) -> None:
+        queue = OutboxQueue(
+            full_wait=self._options.full_wait,
+            on_trouble=self._teller.say,
+            on_given_up=self._teller.given_up,
+            clock=self._times.clock,
+        )
+        try:
+            await queue.open(self._open_share)
+        except OutboxError as exc:
+            self._teller.say(f"{exc}; messages wait in memory, for this run only")
         else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._closing.wait()
+            self._queue, self._mark = queue, queue.mark
 
-    # What people hear: once when trouble begins, once when it is over, and at the end.
-
-    def _lose(self, count: int, reason: str) -> None:
-        self._untold += count
-        self._reason = reason
-        if self._is_in_trouble or self._closing.is_set():
-            return
-        self._is_in_trouble = True
-        lost, self._untold = _messages(self._untold), 0
-        self._on_problem(f"could not deliver {lost}: {reason}; others are still tried")
-
-    def _recover(self) -> None:
-        """Trouble is over once nothing waits: a receiver that only limps would tell and tell."""
-        if not self._is_in_trouble or len(self._waiting):
-            return
-        self._is_in_trouble = False
-        lost, self._untold = self._untold, 0
-        more = f"; {_messages(lost)} more lost in between" if lost else ""
-        self._on_problem(f"delivers again{more}")
-
-    def _give_up(self, reason: str) -> None:
-        self._is_gone = True
-        self._untold += 1
-        self._on_problem(f"the receiver wants nothing more ({reason}), so nothing more is sent")
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
+    def _open_share(self) -> Share:
+        return open_share(self._url, self._options, self._session, known=self._known)

@@ -1,8 +1,9 @@
 """One attempt to deliver one message, and what its answer means.
 
 The table is that of Standard Webhooks: 2xx is delivered, 410 means never again, all else is a
-failure that may pass, redirects too, which are not followed. `Retry-After` counts with 429, 502,
-503 and 504.
+failure that may pass, redirects too, which are not followed. Of these a 3xx or 4xx is about the
+message (*refused*), but for 408, 425 and 429; those, 5xx and no answer are about the receiver
+(*failed*). `Retry-After` counts with 429, 502, 503 and 504.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import io
 import os
 import ssl
 from collections.abc import Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-Verdict: TypeAlias = Literal["delivered", "failed", "gone"]
+Verdict: TypeAlias = Literal["delivered", "refused", "failed", "gone"]
 _MAX_BODY = 64 * 1024
 _BODY_SECONDS = 1.0
 _SLOW_DOWN = (
@@ -28,6 +30,7 @@ _SLOW_DOWN = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
+_NOT_NOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -79,7 +82,9 @@ def judge(status: int, headers: Mapping[str, str], now: float) -> Answer:
     is_throttled = status in _SLOW_DOWN
     wish = _retry_after(headers.get("Retry-After", ""), now) if is_throttled else None
     is_redirect = 300 <= status < 400  # noqa: PLR2004  RFC 9110, 15.4
-    return Answer("failed", f"HTTP {status}{' (not followed)' if is_redirect else ''}", wish)
+    is_about_it = 300 <= status < 500 and status not in _NOT_NOW  # noqa: PLR2004  RFC 9110, 15
+    reason = f"HTTP {status}{' (not followed)' if is_redirect else ''}"
+    return Answer("refused" if is_about_it else "failed", reason, wish)
 
 
 def shown(url: str) -> str:
@@ -102,6 +107,15 @@ def shown(url: str) -> str:
     place += f":{port}" if port is not None else ""
     has_more = parts.path.strip("/") or parts.query
     return f"{parts.scheme}://{place}{'/…' if has_more else ''}"
+
+
+def tagged(url: str) -> str:
+    """The same with four digits that tell two URLs on one host apart; never raises."""
+    try:
+        place = shown(url)
+    except ValueError:
+        place = "?"
+    return f"{place}#{sha256(url.encode()).hexdigest()[:4]}"
 
 
 async def _finish(response: aiohttp.ClientResponse) -> None:

@@ -1,17 +1,55 @@
-"""What every test stands under: no real model, and nothing left behind.
+"""What every test stands under: no real model, and nothing left behind."""
 
-Sockets and files that are left open are told by `filterwarnings = error`: Python warns of them.
-"""
-
-import asyncio
-import inspect
 import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
-_GRACE = 2.0  # seconds for what was cancelled, or told to close, to end
+from tests.support import leaks
+
+_tasks_left: list[str] = []
+_told: set[str] = set()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _everything_is_seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Orphans, tasks of closed loops, and temporary files come to where `leaks` looks for them.
+
+    What is kept for the next run is kept in a home of the tests' own.
+    """
+    folder = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr(tempfile, "tempdir", folder)
+        with leaks.orphans_are_ours(), leaks.tasks_are_told(_tasks_left.append):
+            yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_by_a_file() -> Iterator[None]:
+    """Fails the last test of a file whose fixtures leave something."""
+    yield from _nothing_left()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Fails a test that leaves a task, a thread, a descriptor, a process or a temporary file.
+
+    Fixtures of a wider scope, such as servers that a whole file shares, are there before it begins.
+    """
+    yield from _nothing_left()
+
+
+def _nothing_left() -> Iterator[None]:
+    before = leaks.now()
+    yield
+    words = [each for each in (*_tasks_left, *leaks.left_behind(before)) if each not in _told]
+    _tasks_left.clear()
+    _told.update(words)
+    if words:
+        pytest.fail("\n  ".join(["it left behind", *words]), pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -19,42 +57,3 @@ def no_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kill switch: nothing that this machine knows of a model is there for a test."""
     for name in [name for name in os.environ if name.startswith("ANTHROPIC")]:
         monkeypatch.delenv(name)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves a task or a child process."""
-    before = _children()
-    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
-        request.getfixturevalue("_no_task_left")
-    yield
-    left = _children() - before
-    assert not left, f"processes left: {[_command(pid) for pid in left]}"
-
-
-@pytest.fixture
-async def _no_task_left() -> AsyncIterator[None]:
-    before = asyncio.all_tasks()
-    yield
-    left = asyncio.all_tasks() - before - {asyncio.current_task()}
-    if left:
-        _, left = await asyncio.wait(left, timeout=_GRACE)
-    assert not left, f"tasks left: {left}"
-
-
-def _children() -> frozenset[int]:
-    """The processes that this one has started and not yet waited for; none where /proc is not."""
-    found: set[int] = set()
-    for path in Path("/proc/self/task").glob("*/children"):
-        try:
-            found.update(map(int, path.read_text().split()))
-        except FileNotFoundError:  # a thread that ended meanwhile
-            continue
-    return frozenset(found)
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-    except FileNotFoundError:
-        return f"process {pid}"

@@ -7,14 +7,9 @@ and what it does is compared with what was done then.
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from msgspec.structs import asdict
-
 from config.mcp_entry import McpEntry
-from config.prices import Price
-from config.servers import EMBEDDED
 from config.settings import Settings
 from config.streams import write
 from pipeline.against.behaviour import Behaviour
@@ -26,22 +21,16 @@ from pipeline.core.events import Input, InputEnded, RunEnded
 from pipeline.core.plan import Goal, Plan, ServerPlan
 from pipeline.core.run import DONE, LIMIT_REACHED, TOOL_ERROR, USAGE
 from pipeline.looks.words import count, names
-from pipeline.plans import make_plan
+from pipeline.plans import as_recorded, make_plan
 from pipeline.queued_prompts import QueuedPrompts
 from pipeline.reading import DIFFERS
-from pipeline.servers import reach
+from pipeline.servers import reach, withheld
 from pipeline.shell.recordings import last_run
+from pipeline.tool_pins import ToolPins
 from sinks.base import Sink
 from sinks.console import ConsoleSink
 from sinks.tap import Tap
 from sinks.terminal_text import one_line
-
-_AS_RECORDED = (
-    *("model", "system_prompt", "max_turns", "max_budget_usd", "allowed_tools", "disallowed_tools"),
-    *("start_timeout", "connect_timeout", "call_timeout", "call_timeout_max", "repeat_calls"),
-    "ignore_tool_error",
-)
-"""Fields that settings and plan share: what nobody says now is as it was then."""
 
 
 class LiveReplay:
@@ -78,23 +67,26 @@ class LiveReplay:
                 f"tools are really called; in the recording {count(len(calls), 'call')} went to "
                 f"tools that do not say that they only read: {tools}"
             )
-        strangers = [entry.name for entry in entries if self._is_from_recording(entry)]
-        if strangers and self.settings.api_key is not None:
-            yield one_line(
-                f"MCP_API_KEY is not sent to what only the recording names ({names(strangers)}); "
-                "give --server URL to have it sent"
-            )
+        if words := withheld(entries, self.settings):
+            yield one_line(words)
 
     def run(
-        self, entries: Sequence[McpEntry], *, is_terminal: bool, say: Callable[[str], None]
+        self,
+        entries: Sequence[McpEntry],
+        *,
+        is_terminal: bool,
+        say: Callable[[str], None],
+        pins: ToolPins | None = None,
     ) -> Run:
         """The new run, to begin with `RunStarted`; the rest is as for `pipeline.servers.reach`.
+
+        `pins` are what was approved of the servers' tools; None: they are used whatever they say.
 
         Raises:
             ServersError: If the address or a header of a server cannot be used.
         """
-        entries = [self._without_key(entry) for entry in entries]
         plans, links = reach(entries, self.settings, is_terminal=is_terminal, say=say)
+        plans = plans if pins is None else pins.with_pins(plans)
         plan = make_plan(self.settings, plans, goal=self._recorded.goal, is_interactive=False)
         self._now = Behaviour(plan)
         queue: asyncio.Queue[Input] = asyncio.Queue()
@@ -102,14 +94,8 @@ class LiveReplay:
             queue.put_nowait(turn.wish)
         queue.put_nowait(InputEnded())
         also = [Tap("against", self._now.read), *_screen(self._told)]
-        return Run(self.settings, plan, links, prompts=QueuedPrompts(queue), also=also)
-
-    def _without_key(self, entry: McpEntry) -> McpEntry:
-        """A recording may be anybody's: where it leads does not get a key that it cannot hold."""
-        return replace(entry, source=self._name) if self._is_from_recording(entry) else entry
-
-    def _is_from_recording(self, entry: McpEntry) -> bool:
-        return not (entry.source or self.settings.servers or entry.name == EMBEDDED)
+        prompts, keep = QueuedPrompts(queue), None if pins is None else pins.keep
+        return Run(self.settings, plan, links, prompts=prompts, also=also, keep_pins=keep)
 
     def finish(self, ended: RunEnded) -> int:
         """Print what came of it on standard output; the exit status."""
@@ -123,15 +109,10 @@ class LiveReplay:
 
 def _as_recorded(settings: Settings, plan: Plan, goal: Goal) -> Settings:
     """The settings of the run: what is not told now comes from the recording."""
-    told = settings.model_fields_set
-    same = {name: getattr(plan, name) for name in _AS_RECORDED if name not in told}
-    if "model" in same and "price" not in told and plan.price is not None:
-        same["price"] = Price(**asdict(plan.price))
+    settings = as_recorded(settings, plan)
     sinks = tuple(wish for wish in settings.sinks if wish.kind != "console")
     command = goal if goal in ("tools", "call") else "chat"
-    return settings.model_copy(
-        update={**same, "command": command, "sinks": sinks, "output_format": "text"}
-    )
+    return settings.model_copy(update={"command": command, "sinks": sinks, "output_format": "text"})
 
 
 def _screen(settings: Settings) -> list[Sink]:

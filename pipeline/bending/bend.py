@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from reactivex import operators as ops
 
 from config.options import MailboxOptions
-from config.values import FaultWish
+from config.recording_values import FaultWish
 from operators.check_against import DivergedError, check_against
 from operators.route import Parcel
 from pipeline.bending.bends import Bend, Happened, choose

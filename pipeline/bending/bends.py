@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from config.values import FaultKind, FaultWish
+from config.recording_values import FaultKind, FaultWish
 from pipeline.bending.script import Said, Script
 from pipeline.core.codec import Entry
 from pipeline.core.events import (

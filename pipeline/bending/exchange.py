@@ -16,6 +16,7 @@ from pipeline.bending.script import Reply
 from pipeline.core.commands import Get
 from pipeline.core.events import AnswerEnded, FrameReceived, Input, PostAnswered
 from pipeline.core.session.state import is_accepted
+from pipeline.core.session.wire import is_proof
 
 Put: TypeAlias = Callable[[Input], None]
 
@@ -153,11 +154,15 @@ class Exchange(End):
 
     def _answer(self, posted: PostAnswered) -> None:
         self._is_answered, self._is_open = True, posted.is_open
-        if is_accepted(posted.status) and self._server.connection is not None:
+        is_good = is_accepted(posted.status) and self._is_proof()
+        if is_good and self._server.connection is not None:
             self._server.connection.be_of_use()
         if not posted.is_open or isinstance(self.message, Get):
             self._deadline.dispose()
         self._put(posted)
+
+    def _is_proof(self) -> bool:
+        return isinstance(self.message, Get) or is_proof(self.message.message)
 
     def _break_off(self, words: str) -> None:
         self._forget()

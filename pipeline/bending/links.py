@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from pipeline.core.commands import Get, Post
 from pipeline.core.events import AnswerEnded, FrameReceived, Input, Json, PostAnswered
+from pipeline.core.json_text import UNREADABLE, read_any
 from pipeline.core.shapes import is_list, is_object
 from pipeline.mocks import mcp_script
 
@@ -50,8 +51,8 @@ def is_request(message: Message) -> bool:
 def named_in(frame: FrameReceived) -> Iterator[str]:
     """The ids of the messages that a frame answers, or reports progress on."""
     try:
-        value: Any = msgspec.json.decode(frame.data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        value: Any = read_any(frame.data)
+    except UNREADABLE:
         return  # The client that recorded it made nothing of it either.
     for each in value if is_list(value) else [value]:
         match each:

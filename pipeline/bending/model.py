@@ -142,10 +142,11 @@ class Model:
     def _lose_patience(self, turn: "Turn", since: int, *, has_begun: bool) -> None:
         """Nothing more comes after that moment (µs): a live run gives the turn up in a while."""
         seconds = self._patience.first_token
-        words = f"the model did not begin within {seconds:g} s (first_token)"
+        words = f"the model did not begin within {seconds:g} s (--model-first-token)"
         if has_begun:
             seconds = self._patience.silence
-            words = f"the model fell silent for {seconds:g} s in mid answer (silence)"
+            limit = f"{seconds:g} s in mid answer (--model-silence)"
+            words = f"the model fell silent for {limit}"
         failed = ModelFailed(call=turn.call, reason=words, may_retry=True)
         turn.line.expect(since + round(seconds * MICRO), failed)
 

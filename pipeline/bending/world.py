@@ -26,6 +26,7 @@ from pipeline.core.commands import (
     Get,
     Item,
     Open,
+    PinTools,
     Post,
     ReadPrompt,
     Reconnect,
@@ -109,6 +110,8 @@ class World:
                 self._person.ask(question)
             case StopAsking(question=question):
                 self._person.stop_asking(question)
+            case PinTools():
+                pass  # what did not happen is not remembered
             case _:
                 raise TypeError(f"{type(command).__name__} is not a command")
 

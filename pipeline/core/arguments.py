@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from pipeline.core.events import Json
+from pipeline.core.shapes import MAX_DEPTH, is_nested_too_deep
 from pipeline.core.usage import (
     ANY,
     TEXT,
@@ -75,6 +76,8 @@ def parse_arguments(text: str, schema: Json) -> Json:
     text = text.strip()
     try:
         found = _object(text) if text.startswith("{") else _pairs(text, schema)
+        if is_nested_too_deep(text, [found]):
+            raise ArgumentsError(f"found values nested deeper than {MAX_DEPTH} levels")
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError as exc:
         raise ArgumentsError(

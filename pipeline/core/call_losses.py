@@ -1,4 +1,4 @@
-"""What becomes of calls whose connection is lost: sent again, told as not sent, or as unknown.
+"""What becomes of calls that are lost or refused: sent again, told as not sent, or as unknown.
 
 Pure moves over the table of calls.
 """
@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from pipeline.core import tasks
+from pipeline.core.call_settling import await_post, may_not_have_left
 from pipeline.core.call_table import (
     Call,
     Calls,
     Move,
     Outputs,
     Task,
+    again_timer,
     call_of,
     calls_of,
     deadline,
     end,
+    go_on,
     limit,
+    patience,
     poll_timer,
     post_waiting,
     unanswered,
@@ -26,8 +30,11 @@ from pipeline.core.call_table import (
     without_route,
 )
 from pipeline.core.commands import StartTimer
-from pipeline.core.events import RequestLost, StreamLost, ToolRepeated
+from pipeline.core.events import RequestLost, StreamLost, ToolDelayed, ToolRepeated
 from pipeline.core.plan import Plan
+
+_FIRST_PAUSE = 0.25  # seconds that a busy server is left alone, if it asks for nothing itself
+_LEAST_PAUSE = 0.05
 
 
 def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
@@ -42,7 +49,11 @@ def on_stream_lost(calls: Calls, lost: StreamLost) -> Move:
     outputs: Outputs = ()
     for call in calls_of(calls, lost.server):
         reason = f"the connection to {lost.server!r} was lost before the answer: {lost.reason}"
-        if call.is_posted:
+        if call.state == "settling":
+            continue
+        if may_not_have_left(calls.plan, call):
+            calls, more = await_post(calls, call, reason)
+        elif call.is_posted:
             calls, more = _after_loss(calls, call, reason, is_final=is_final)
         elif is_final:
             gone = f"{lost.server!r} is gone: {lost.reason}"
@@ -61,6 +72,8 @@ def on_request_lost(calls: Calls, lost: RequestLost) -> Move:
     call = call_of(calls, lost.id)
     if call is None or call.tool.server != lost.server or not call.is_posted:
         return calls, ()
+    if lost.is_refused:
+        return _postpone(calls, call, lost)
     if not lost.is_sent:
         waiting = replace(call, state="waiting")
         if call.sends >= calls.plan.max_call_sends:
@@ -69,6 +82,28 @@ def on_request_lost(calls: Calls, lost: RequestLost) -> Move:
     calls, outputs = _after_loss(calls, call, lost.reason, is_final=False)
     calls, posts = post_waiting(calls, lost.server)
     return calls, (*outputs, *posts)
+
+
+def on_settled(calls: Calls, call: Call, *, may_have_run: bool) -> Move:
+    """What became of the message of a call is known, and its connection is lost."""
+    is_final = call.tool.server in calls.lost
+    if may_have_run:
+        calls, outputs = _after_loss(calls, call, call.why, is_final=is_final)
+    else:
+        waiting = replace(call, state="waiting")
+        if is_final or call.sends >= calls.plan.max_call_sends:
+            return end(calls, waiting, unanswered(waiting), call.why)
+        calls, outputs = with_call(calls, waiting), (deadline(calls, waiting),)
+    calls, posts = post_waiting(calls, call.tool.server)
+    return calls, (*outputs, *posts)
+
+
+def on_pause_over(calls: Calls, id_: str) -> Move:
+    """A server that refused a call for now is asked again, or waited for."""
+    call = calls.open.get(id_)
+    if call is None or call.state != "refused":
+        return calls, ()
+    return go_on(calls, call, call.next)
 
 
 def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
@@ -80,7 +115,9 @@ def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
     for call in tuple(calls.open.values()):
         name = call.tool.server
         is_final = name not in servers
-        if call.is_posted:
+        if call.is_given_up:
+            calls, more = end(calls, call, unanswered(call), call.why)
+        elif call.is_posted or call.state == "settling":
             reason = "the run was cut off before the answer came"
             calls, more = _after_loss(calls, call, reason, is_final=is_final)
         elif is_final:
@@ -92,6 +129,29 @@ def on_resumed(calls: Calls, servers: Sequence[str]) -> Move:
             more = (*more, limit(calls, call))
         outputs = (*outputs, *more)
     return calls, outputs
+
+
+def _postpone(calls: Calls, call: Call, lost: RequestLost) -> Move:
+    """The server did not take the call, for now: it goes out again after a pause, a few times."""
+    if call.task is not None:
+        return tasks.poll_later(calls, call, call.task)
+    pause = _FIRST_PAUSE * 2.0**call.refusals if lost.retry_in is None else lost.retry_in
+    pause, most, reason = max(_LEAST_PAUSE, pause), patience(calls, call), lost.reason
+    is_spent = call.refusals >= calls.plan.max_refusals
+    if is_spent or pause >= most:
+        if is_spent:
+            reason = f"{reason}; it was asked {call.refusals + 1} times"
+        else:
+            reason = f"{reason}; it asks for {pause:g} s, and a call has {most:g} s"
+        waiting = replace(call, state="waiting")
+        return end(calls, waiting, unanswered(waiting), reason)
+    refused = replace(call, state="refused", refusals=call.refusals + 1)
+    told = ToolDelayed(
+        call=call.id, server=lost.server, tool=call.tool.name, reason=reason, retry_in=pause
+    )
+    timers = deadline(calls, refused), StartTimer(id=again_timer(call), seconds=pause)
+    calls, posts = post_waiting(with_call(calls, refused), lost.server)
+    return calls, (told, *timers, *posts)
 
 
 def _wait_again(calls: Calls, call: Call) -> Move:

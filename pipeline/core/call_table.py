@@ -26,6 +26,8 @@ State: TypeAlias = Literal[
     "asking",  # the server wants something first, and somebody is asked for it
     "polling",  # the server made a task of it, and will be asked again in a while
     "held",  # until the tools of its server are listed again
+    "refused",  # its server is busy, and will be asked again in a while
+    "settling",  # it is over, or its connection is: what became of its message is still to be heard
 ]
 
 
@@ -47,7 +49,10 @@ class Call(msgspec.Struct, frozen=True):
     """One call. The tool was asked for `sends` times, with `messages` messages in all.
 
     `next` is the method of its latest message, or of the one that waits. `may_have_run`: a message
-    reached its server, or may have, and was lost.
+    reached its server, or may have, and was lost. `dialect` is that of the latest message, and it
+    `is_taken` once the server said so; it was refused for now `refusals` times. Of a call that is
+    settling, `why` says how that came; it `is_given_up`, or else is made again where it may be;
+    `is_cut`: its message was closed.
     """
 
     id: str
@@ -61,6 +66,12 @@ class Call(msgspec.Struct, frozen=True):
     task: Task | None = None
     may_have_run: bool = False
     is_relisted: bool = False
+    dialect: str = ""
+    is_taken: bool = False
+    refusals: int = 0
+    why: str = ""
+    is_given_up: bool = False
+    is_cut: bool = False
 
     @property
     def is_posted(self) -> bool:
@@ -77,7 +88,8 @@ class Call(msgspec.Struct, frozen=True):
 class Calls(msgspec.Struct, frozen=True):
     """The table. `routes` holds the servers that are connected, `lost` why others never will be.
 
-    `taskers` are those that take calls as tasks (2025-11-25). `wants` is what has to be asked for
+    `taskers` are those that take calls as tasks (2025-11-25). `held` are tools, by server and name,
+    that are not to be called (`pins`). `wants` is what has to be asked for
     now: whoever uses the table takes it out.
     """
 
@@ -87,6 +99,7 @@ class Calls(msgspec.Struct, frozen=True):
     lost: dict[str, str] = {}
     side_by_side: frozenset[str] = frozenset()
     taskers: frozenset[str] = frozenset()
+    held: frozenset[tuple[str, str]] = frozenset()
     wants: tuple[Want, ...] = ()
 
 
@@ -110,16 +123,23 @@ def posted_to(calls: Calls, server: str) -> list[Call]:
     return [call for call in calls_of(calls, server) if call.is_posted]
 
 
+def is_held(calls: Calls, call: Call) -> bool:
+    """Does the call wait until its tool is approved? What has begun may end."""
+    is_to_begin = call.state == "waiting" and call.next == "tools/call"
+    return is_to_begin and (call.tool.server, call.tool.name) in calls.held
+
+
 def post_waiting(calls: Calls, server: str) -> Move:
     """Send what waits for this server, as far as its dialect allows it side by side."""
     route = calls.routes.get(server)
     if route is None:
         return calls, ()
     mine = calls_of(calls, server)
-    waiting = [call for call in mine if call.state == "waiting"]
+    waiting = [call for call in mine if call.state == "waiting" and not is_held(calls, call)]
     if route.dialect == "seed" and server not in calls.side_by_side:
-        waiting = [] if any(call.is_posted for call in mine) else waiting[:1]
-    posted = {call.id: _as_posted(call) for call in waiting}
+        is_busy = any(call.is_posted or call.state == "settling" for call in mine)
+        waiting = [] if is_busy else waiting[:1]
+    posted = {call.id: _as_posted(call, route) for call in waiting}
     calls = replace(calls, open={**calls.open, **posted})
     # The time that a call has waited for its turn does not count against its server.
     pairs = ((deadline(calls, call), _post(calls, route, call)) for call in posted.values())
@@ -131,9 +151,16 @@ def with_call(calls: Calls, call: Call) -> Calls:
     return replace(calls, open={**calls.open, call.id: call})
 
 
-def _as_posted(call: Call) -> Call:
-    sends = call.sends + (call.next == "tools/call")
-    return replace(call, state="posted", sends=sends, messages=call.messages + 1)
+def _as_posted(call: Call, route: Route) -> Call:
+    return replace(
+        call,
+        state="posted",
+        sends=call.sends + (call.next == "tools/call"),
+        messages=call.messages + 1,
+        dialect=route.dialect,
+        is_taken=False,
+        is_cut=False,
+    )
 
 
 def patience(calls: Calls, call: Call) -> float:
@@ -200,6 +227,11 @@ def ask_for(calls: Calls, call: Call, requests: Json) -> Move:
     return replace(calls, wants=(*calls.wants, *wants)), (StopTimer(id=PREFIX + call.id),)
 
 
+def again_timer(call: Call) -> str:
+    """The pause before a server that refused a call for now is asked again."""
+    return f"{PREFIX}{call.id}:again"
+
+
 def poll_timer(call: Call) -> str:
     """The pause before a task is asked for again."""
     return f"{PREFIX}{call.id}:poll"
@@ -207,7 +239,8 @@ def poll_timer(call: Call) -> str:
 
 def unanswered(call: Call) -> Literal["unknown", "not_sent"]:
     """How a call ends that is given up: one that cannot have begun may be made again."""
-    is_begun = call.is_posted or call.may_have_run or call.round.number or call.task is not None
+    is_out = call.is_posted or call.state == "settling"
+    is_begun = is_out or call.may_have_run or call.round.number or call.task is not None
     return "unknown" if is_begun else "not_sent"
 
 
@@ -224,6 +257,8 @@ def close(calls: Calls, call: Call, ended: ToolEnded) -> Move:
     stops = tuple(StopTimer(id=name) for name in names)
     if call.state == "polling":
         stops = (*stops, StopTimer(id=poll_timer(call)))
+    if call.state == "refused":
+        stops = (*stops, StopTimer(id=again_timer(call)))
     return calls, (ended, *stops, *posts)
 
 

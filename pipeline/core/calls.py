@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from pipeline.core import rounds, tasks
+from pipeline.core import call_losses, rounds, tasks
 from pipeline.core.call_results import refuse, succeed
+from pipeline.core.call_settling import await_post, may_not_have_left
 from pipeline.core.call_table import (
     PREFIX,
     Call,
@@ -44,9 +45,8 @@ from pipeline.core.events import (
     ToolStarted,
 )
 from pipeline.core.jsonrpc import shorten
+from pipeline.core.session import refusals
 from pipeline.core.session.state import is_accepted
-
-_SAFE_TO_REPEAT = (*range(300, 500), 501, 503)
 
 
 def start(calls: Calls, id_: str, tool: Tool, arguments: Json) -> Move:
@@ -54,7 +54,8 @@ def start(calls: Calls, id_: str, tool: Tool, arguments: Json) -> Move:
     started = ToolStarted(call=id_, server=tool.server, tool=tool.name, arguments=arguments)
     call = Call(id_, tool, arguments)
     if len(calls.open) >= calls.plan.max_pending_calls:
-        reason = f"{len(calls.open)} calls are under way already, and that is the limit"
+        most = "that is the limit (--max-pending-calls)"
+        reason = f"{len(calls.open)} calls are under way already, and {most}"
         return calls, (started, ended(call, "not_sent", reason))
     if tool.server in calls.lost:
         reason = f"the server {tool.server!r} is gone: {calls.lost[tool.server]}"
@@ -95,17 +96,21 @@ def on_tools(calls: Calls, server: str, tools: Sequence[Tool]) -> Move:
 def on_posted(calls: Calls, posted: PostAnswered) -> Move:
     """The server took the message (its answer comes later), or did not."""
     call = call_of(calls, posted.id)
-    if call is None or not call.is_posted or is_accepted(posted.status):
+    if call is not None and call.state == "settling":
+        return _on_settled(calls, call, may_have_run=not refusals.is_not_run(posted))
+    if call is None or not call.is_posted:
         return calls, ()
-    route = calls.routes.get(call.tool.server)
-    if route is not None and route.dialect == "http":
-        return calls, ()  # there the answer itself comes with it, and the session reads it
+    if is_accepted(posted.status):
+        return with_call(calls, replace(call, is_taken=True)), ()
+    if call.dialect == "http" or refusals.is_told(calls.plan, posted):
+        # There the answer itself comes with it. The session reads that, and what means the same
+        # everywhere: that it was refused.
+        return calls, ()
     reason = posted.reason
-    is_taken = posted.is_sent
     if posted.status is not None:
-        is_taken = posted.status not in _SAFE_TO_REPEAT
         reason = f"the server answered HTTP {posted.status} {shorten(posted.body, 200)}".rstrip()
-    outcome = "unknown" if is_taken else unanswered(replace(call, state="waiting"))
+    is_not_run = refusals.is_not_run(posted)
+    outcome = unanswered(replace(call, state="waiting")) if is_not_run else "unknown"
     return end(calls, call, outcome, reason)
 
 
@@ -144,6 +149,10 @@ def on_timer(calls: Calls, timer: str) -> Move:
         return calls, ()
     if kind == "poll":
         return tasks.on_poll(calls, id_)
+    if kind == "again":
+        return call_losses.on_pause_over(calls, id_)
+    if call.state == "settling":
+        return (calls, ()) if kind else _on_patience_over(calls, call)
     if not kind and call.state in ("asking", "polling"):
         return calls, ()  # it fired while its end was on the way
     if not kind and call.next == "tasks/result" and call.is_posted:
@@ -161,9 +170,22 @@ def on_timer(calls: Calls, timer: str) -> Move:
     return abandon(calls, id_, reason)
 
 
-def abandon(calls: Calls, id_: str, reason: str) -> Move:
-    """End a call that nobody waits for any longer, and tell the server where it can be told."""
+def abandon(calls: Calls, id_: str, reason: str, *, at_once: bool = False) -> Move:
+    """End a call that nobody waits for any longer, and tell the server where it can be told.
+
+    One whose message may not have left is closed, and ends a moment later, when that is known;
+    `at_once`: it ends now in any case.
+    """
     call = calls.open[id_]
+    if not at_once and may_not_have_left(calls.plan, call):
+        if call.is_given_up:
+            return calls, ()
+        if unanswered(replace(call, state="waiting")) == "not_sent":
+            return await_post(calls, replace(call, is_given_up=True), reason)
+    return _give_up(calls, call, reason)
+
+
+def _give_up(calls: Calls, call: Call, reason: str) -> Move:
     route = calls.routes.get(call.tool.server)
     told = () if route is None else _cancel(calls, call, route, reason)
     if any(isinstance(each, Reconnect) for each in told):
@@ -171,6 +193,21 @@ def abandon(calls: Calls, id_: str, reason: str) -> Move:
         calls = without_route(calls, call.tool.server)
     calls, outputs = end(calls, call, unanswered(call), reason)
     return calls, (*outputs, *told)
+
+
+def _on_settled(calls: Calls, call: Call, *, may_have_run: bool) -> Move:
+    """It is known what became of the message of a call that is over, or was lost."""
+    if not call.is_given_up:
+        return call_losses.on_settled(calls, call, may_have_run=may_have_run)
+    known = replace(call, state="posted" if may_have_run else "waiting")
+    return _give_up(with_call(calls, known), known, call.why)
+
+
+def _on_patience_over(calls: Calls, call: Call) -> Move:
+    """Its POST says nothing: it is closed, and if it then still does not, it may have left."""
+    if call.is_cut:
+        return _on_settled(calls, call, may_have_run=True)
+    return await_post(calls, replace(call, is_cut=True), call.why)
 
 
 def _cancel(calls: Calls, call: Call, route: Route, reason: str) -> Outputs:

@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from pipeline.core.commands import CallModel, Item
 from pipeline.core.events import Json
+from pipeline.core.json_text import is_nested_deeper
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.migrations import FORMAT, UnknownFormatError, migrated, steps_from
 from pipeline.core.plan import Plan
-from pipeline.core.shapes import is_object
+from pipeline.core.shapes import MAX_DEPTH, is_object
 
 KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Item))
 """All kinds of items that this version knows."""
@@ -77,6 +78,7 @@ class _Place(msgspec.Struct):
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _MOST_MESSAGES = 1_000_000
+_MOST_LEVELS = 2 * MAX_DEPTH  # what came in through a door, with all that we wrap around it
 _encoder = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 _places = msgspec.json.Decoder(_Place)
@@ -117,6 +119,8 @@ def decode_entry(line: bytes) -> Entry:
         NotARecordingError: If it is torn, or of a kind or shape that this version does not know.
     """
     try:
+        if is_nested_deeper(line, _MOST_LEVELS):
+            raise msgspec.DecodeError(f"nested deeper than {_MOST_LEVELS} levels")
         place = _places.decode(line)
         return Entry(place.seq, place.at, _whole(_items.decode(line)), place.session)
     except _UNREADABLE as exc:

@@ -6,6 +6,7 @@ A command is recorded like an event: a replay recomputes it and compares.
 from typing import Literal, TypeAlias
 
 from pipeline.core.events import Event, Headers, Input, Internal, Json, Outcome, Tool
+from pipeline.core.plan import ToolPin
 
 
 class Open(Event, frozen=True):
@@ -86,6 +87,18 @@ class StopAsking(Event, frozen=True):
     question: str
 
 
+class PinTools(Event, frozen=True):
+    """Keep what tools of a server say, so that a later run sees when they say otherwise.
+
+    `is_approval`: in place of what is kept of them. Else they are seen for the first time, and what
+    is kept already stays, for another run may have been first. Never carried out in a replay.
+    """
+
+    server: str
+    pins: dict[str, ToolPin]
+    is_approval: bool = False
+
+
 class CallModel(Event, frozen=True):
     """Ask the model for its next turn.
 
@@ -135,6 +148,7 @@ Command: TypeAlias = (
     | Cut
     | Ask
     | StopAsking
+    | PinTools
     | CallModel
     | CancelModel
     | StartTimer

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pipeline.core.codec import to_json
+from pipeline.core.codec import encode, to_json
 from pipeline.core.commands import Item
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.shapes import is_list, is_object
@@ -17,8 +17,13 @@ _SHOWN = 5
 
 
 def is_same(one: Item, other: Item) -> bool:
-    """Would a recording hold the same line for both? Of a `CallModel` it keeps what is new."""
-    return one == other or (type(one) is type(other) and to_json(one) == to_json(other))
+    """Would a recording hold the same line for both? Of a `CallModel` it keeps what is new.
+
+    Lines are compared as JSON is: see `differences`. Python's own `==` takes `True` for `1`.
+    """
+    if encode(one) == encode(other):
+        return True
+    return next(differences(to_json(one), to_json(other)), None) is None
 
 
 def describe(

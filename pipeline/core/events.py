@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, TypeGuard
 
 import msgspec
 
-from pipeline.core.plan import Goal, ServerPlan
+from pipeline.core.plan import Goal, Plan, ServerPlan
 
 Json: TypeAlias = dict[str, Any]
 Headers: TypeAlias = dict[str, str]
@@ -92,6 +92,19 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task_support: str = ""
 
 
+class ChangedTool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tool that says otherwise than was approved: `digest` is that of now, `approved` the pin's.
+
+    `difference` is lines for a person: the name of a member with a colon, below it what it said
+    (`- …`) and what it says (`+ …`). They are shortened, and still hold the server's text as it is.
+    """
+
+    name: str
+    digest: str
+    approved: str
+    difference: tuple[str, ...] = ()
+
+
 class Tokens(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Token counts of one model call, as the model's server reports them."""
 
@@ -112,11 +125,20 @@ class RunResumed(Event, frozen=True):
     """A recorded run goes on in another process, where no connection and no timer is left.
 
     What it says replaces the plan's: the goal, the servers, and whether a person is at a terminal.
+    `plan` is for all else that was told otherwise this time; None: nothing was.
     """
 
     goal: Goal
     servers: tuple[ServerPlan, ...]
     interactive: bool = False
+    plan: Plan | None = None
+
+    def plan_after(self, before: Plan) -> Plan:
+        """The plan that holds from here on, where `before` was in force."""
+        plan = before if self.plan is None else self.plan
+        return msgspec.structs.replace(
+            plan, goal=self.goal, servers=self.servers, interactive=self.interactive
+        )
 
 
 class PromptSubmitted(Event, frozen=True):
@@ -188,7 +210,7 @@ class PostAnswered(Event, frozen=True):
     says why); `is_sent` is False when no byte of the message can have reached the server. A process
     took a message: that is status 202, as over HTTP. `is_open`: the answer is an event stream; what
     it brings follows as `FrameReceived`, up to one `AnswerEnded`. `session_id` is what the header
-    `Mcp-Session-Id` says.
+    `Mcp-Session-Id` says, `retry_after` the seconds for which a refusal asks to be left alone.
     """
 
     server: str
@@ -199,6 +221,7 @@ class PostAnswered(Event, frozen=True):
     is_sent: bool = True
     is_open: bool = False
     session_id: str = ""
+    retry_after: float | None = None
 
 
 class AnswerEnded(Event, frozen=True):
@@ -240,7 +263,10 @@ class RequestSubmitted(Event, frozen=True):
 
 
 class QuestionAnswered(Event, frozen=True):
-    """A person answered an `Ask`, or nobody did in time (`cancel`)."""
+    """A person answered an `Ask`, or nobody did in time (`cancel`).
+
+    `content` holds the fields of a form by name, or as `tools` the names of those approved.
+    """
 
     question: str
     action: Literal["accept", "decline", "cancel"]
@@ -369,6 +395,25 @@ class ToolsChanged(Event, frozen=True):
     changed: tuple[str, ...] = ()
 
 
+class ToolsHeld(Event, frozen=True):
+    """The tools of a server that are held now, all of them: they say otherwise than was approved.
+
+    A held tool is neither offered to the model nor called, until it is approved or says again what
+    was. No tools: none is held any more.
+    """
+
+    server: str
+    tools: tuple[ChangedTool, ...]
+
+
+class ToolsApproved(Event, frozen=True):
+    """What tools of a server say now is approved, by a person or by what the run was told."""
+
+    server: str
+    tools: tuple[ChangedTool, ...]
+    by: Literal["person", "setting"]
+
+
 class CallRejected(Event, frozen=True):
     """A person's `CallSubmitted` names no tool, or its arguments do not fit; nothing was sent.
 
@@ -396,6 +441,19 @@ class ToolRepeated(Event, frozen=True):
     server: str
     tool: str
     reason: str
+
+
+class ToolDelayed(Event, frozen=True):
+    """A server refused to take a call now (HTTP 429, 503); it is sent again in `retry_in` seconds.
+
+    That is what the server asked for, as far as the call's own time allows, or else our own pause.
+    """
+
+    call: str
+    server: str
+    tool: str
+    reason: str
+    retry_in: float
 
 
 class ToolProgress(Event, frozen=True):
@@ -452,12 +510,13 @@ class QuestionAsked(Event, frozen=True):
     """A server wants something of a person or of the model: `form` says what.
 
     `form`: fill in `schema`; `url`: go to `url`; `sample`: let the model answer `detail`. Nothing
-    of it is ours: all texts are the server's.
+    of it is ours: all texts are the server's. `approve` is a question of ours: whether to approve
+    what the `tools` in `detail` say now, each as in `ToolsHeld`.
     """
 
     question: str
     server: str
-    form: Literal["form", "url", "sample"]
+    form: Literal["form", "url", "sample", "approve"]
     message: str
     schema: Json = {}
     url: str = ""
@@ -465,7 +524,7 @@ class QuestionAsked(Event, frozen=True):
 
 
 class QuestionClosed(Event, frozen=True):
-    """A server's question was answered, refused (`reason`), or given up."""
+    """A question was answered, refused (`reason`), or given up."""
 
     question: str
     server: str
@@ -538,9 +597,12 @@ Outcome: TypeAlias = (
     | SessionClosed
     | ServersSettled
     | ToolsChanged
+    | ToolsHeld
+    | ToolsApproved
     | CallRejected
     | ToolStarted
     | ToolRepeated
+    | ToolDelayed
     | ToolProgress
     | ToolEnded
     | RequestStarted
@@ -585,13 +647,17 @@ class ReplyReceived(Event, frozen=True):
 class RequestLost(Event, frozen=True):
     """From the session to whoever waits for `id`: no answer will come.
 
-    `is_sent` False: the server cannot have seen it.
+    `is_sent` False: the server cannot have seen it, or refused it before anything was done. It then
+    waits for the next session, or where it `is_refused` for now, a while: `retry_in` seconds if the
+    server said so.
     """
 
     server: str
     id: str
     reason: str
     is_sent: bool = True
+    is_refused: bool = False
+    retry_in: float | None = None
 
 
 class ServerAsked(Event, frozen=True):

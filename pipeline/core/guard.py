@@ -3,11 +3,12 @@
 An input that holds a known value comes in with `[redacted:known:1]` in its place. All that the core
 makes of it, and all that recordings, webhooks, programs and the model get, is made of that; so a
 replay is what the run was. The number is that of the value among those of the run: the same
-settings give the same numbers.
+settings give the same numbers. What a run gets to know only on its way (tokens) is numbered after
+those, in the order in which it came.
 
 Nobody gets the value back but the server whose own it is, and only in the address of a message, for
 an `endpoint` may hold it. Never in an argument of a tool: whoever can talk to the model could have
-it handed over that way.
+it handed over that way. And never what was learned on the way: a refresh token is no server's own.
 """
 
 import re
@@ -43,6 +44,8 @@ from pipeline.core.secrets import PLACEHOLDER, placeholder
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+MOST_LEARNED = 128
+"""Values that are learned and kept in mind: tokens of some days. The oldest are forgotten."""
 _MARK = "[redacted:known:"
 _MOST_HELD = 16
 _OF_OURS = frozenset({"kind", "server", "call", "stream", "sink", "question"})
@@ -54,7 +57,7 @@ class Guard:
     """The known values of one run; shorter ones than `SHORTEST` are let through.
 
     `own` are those of each server, by its name. `on_hit` is told once for each value: where it came
-    from, and what stands for it.
+    from, and what stands for it. `is_off` lets everything through, also what is learned.
     """
 
     def __init__(
@@ -63,16 +66,36 @@ class Guard:
         *,
         own: Mapping[str, Collection[str]],
         on_hit: Callable[[str, str], None],
+        is_off: bool = False,
     ) -> None:
-        numbered = [(n, v) for n, v in enumerate(values, 1) if len(v) >= SHORTEST]
+        given = () if is_off else tuple(values)
+        numbered = [(n, v) for n, v in enumerate(given, 1) if len(v) >= SHORTEST]
         self._placeholders = {value: placeholder("known", number) for number, value in numbered}
         self._values = {new: value for value, new in self._placeholders.items()}
         self._known = KnownValues(self._placeholders)
+        self._is_off = is_off
+        self._learned: dict[str, None] = {}
+        self._last = len(given)
         self._own = own
         self._on_hit = on_hit
         self._told: set[str] = set()
         self._held: dict[tuple[type[ModelSpoke | ModelThought], str], str] = {}
         self._spelled: dict[tuple[str, str], str] = {}
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Know these from now on, too. Whoever gets a secret says so before anybody can tell it."""
+        known = self._placeholders
+        new = [v for v in dict.fromkeys(values) if len(v) >= SHORTEST and v not in known]
+        if self._is_off or not new:
+            return
+        for value in new:
+            self._last += 1
+            self._placeholders[value] = placeholder("known", self._last)
+            self._learned[value] = None
+        while len(self._learned) > MOST_LEARNED:
+            oldest = next(iter(self._learned))
+            del self._learned[oldest], self._placeholders[oldest]
+        self._known = KnownValues(self._placeholders)
 
     def inputs(self, item: Input) -> tuple[Input, ...]:
         """What comes in instead of an input: itself, mostly.
@@ -92,6 +115,12 @@ class Guard:
     def header(self, header: Header) -> Header:
         """The header, and the plan in it, without values."""
         return self._cleaned(header, lambda leaf: leaf.key in _IN_PLANS)
+
+    def text(self, text: str) -> str:
+        """A text that is no input, without values."""
+        if not self._known.may_be_in(text):
+            return text
+        return edited(text, [edit for leaf in leaves(text) for edit in self._edits_in(leaf, None)])
 
     def revealed(self, entry: Entry) -> Entry:
         """A command as its server is to get it: its own values are put back into the address."""

@@ -76,7 +76,8 @@ def next_round(before: Round, requests: Any, state: Any, most: int) -> Round:
         raise RoundError("the server wants something first, but says neither what nor how to go on")
     if before.number >= most:
         times = before.number + 1
-        raise RoundError(f"the server wanted something first {times} times; {most} is the limit")
+        limit = f"{most} is the limit (--max-rounds)"
+        raise RoundError(f"the server wanted something first {times} times; {limit}")
     if len(wanted) > MOST_INPUTS:
         raise RoundError(f"the server wants {len(wanted)} things first; {MOST_INPUTS} is the limit")
     state = state if is_state else None

@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from pipeline.core.json_text import UNREADABLE, without_halves
+
 Lift: TypeAlias = Callable[[int, int], tuple[int, int]]
 Shorten: TypeAlias = Callable[[str], str]
 
@@ -77,6 +79,7 @@ def leaves(text: str) -> Iterator[Leaf]:
 
 def strings(text: str) -> Iterator[Leaf]:
     """The strings of a JSON text, into none of which is looked; one leaf if it is no JSON."""
+    text = without_halves(text)
     if _is_json(text):
         yield from _strings(text, TOP, "", _as_it_is)
     else:
@@ -85,6 +88,7 @@ def strings(text: str) -> Iterator[Leaf]:
 
 def _look_into(text: str, place: Place, key: str, lift: Lift) -> Iterator[Leaf]:
     # JSON in JSON in JSON: each level doubles the backslashes, so this is never deep.
+    text = without_halves(text)  # of the same length: what is found has its place in the original
     if _is_json(text):
         inner = place if place.above is None else Place(place, "fromjson | .", is_filter=True)
         for leaf in _strings(text, inner, key, lift):
@@ -165,7 +169,7 @@ def _is_json(text: str) -> bool:
         return False
     try:
         _json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 

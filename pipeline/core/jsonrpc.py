@@ -1,8 +1,9 @@
 """JSON-RPC 2.0 messages: the only place that knows their shape.
 
 Reading is lenient where a client must be: errors without an id, batches (MCP 2025-03-26), unknown
-members. It is strict about names: a key in another case is another key. In a batch, what is no
-message spoils only itself.
+members, half a character (`json_text`). It is strict about names: a key in another case is another
+key, and one of the message's own may come only once. In a batch, what is no message spoils only
+itself.
 """
 
 from typing import Any, TypeAlias
@@ -11,7 +12,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pipeline.core.events import Json
-from pipeline.core.shapes import is_nested_too_deep, is_object
+from pipeline.core.json_text import UNREADABLE, parts_of, read, repeated
+from pipeline.core.shapes import MAX_DEPTH, is_nested_too_deep, is_object
 
 METHOD_NOT_FOUND = -32601
 Id: TypeAlias = str | int | float | None
@@ -66,6 +68,7 @@ class _Wire(msgspec.Struct):
     error: Any = UNSET
 
 
+_MEMBERS = ("jsonrpc", "id", "method", "params", "result", "error")
 _decoder = msgspec.json.Decoder(_Wire)
 _batches = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -78,15 +81,12 @@ def decode(text: str) -> tuple[Message, ...]:
     """
     if not text.lstrip(" \t\r\n").startswith("["):
         return (_read(text),)
-    try:
-        members = _batches.decode(text)
-    except _UNREADABLE as exc:
-        raise _unreadable(text, exc) from exc
+    members = _members(text)
     found: list[Message] = []
     faults: list[NotJsonRpcError] = []
     for member in members:
         try:
-            found.append(_read(bytes(member).decode()))
+            found.append(_read(member))
         except NotJsonRpcError as exc:
             faults.append(exc)
     if found and faults:
@@ -125,16 +125,26 @@ def shorten(text: str, limit: int = 120) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+def _members(text: str) -> list[str]:
+    try:
+        return [bytes(member).decode() for member in _batches.decode(text)]
+    except UNREADABLE as exc:
+        parts = parts_of(text)
+        if parts is None:
+            raise _unreadable(text, exc) from exc
+        return parts
 
 
 def _read(text: str) -> Message:
     try:
-        wire = _decoder.decode(text)
-    except _UNREADABLE as exc:
+        wire = read(text, _decoder)
+    except UNREADABLE as exc:
         raise _unreadable(text, exc) from exc
     if is_nested_too_deep(text, (wire.params, wire.result, wire.error)):
         raise NotJsonRpcError(_TOO_DEEP)
+    if name := repeated(text, _MEMBERS):
+        found = f"found {name!r} twice in {shorten(text)!r}, expected it once (RFC 8259, 4)"
+        raise NotJsonRpcError(f"not a JSON-RPC message: {found}")
     return _message(wire, text)
 
 
@@ -144,7 +154,7 @@ def _unreadable(text: str, fault: Exception) -> NotJsonRpcError:
     return NotJsonRpcError(f"not a JSON-RPC message: {fault}; found {shorten(text)!r}")
 
 
-_TOO_DEEP = "not a JSON-RPC message: nested too deep"
+_TOO_DEEP = f"not a JSON-RPC message: nested too deep, expected no more than {MAX_DEPTH} levels"
 
 
 def _message(wire: _Wire, text: str) -> Message:

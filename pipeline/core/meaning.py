@@ -41,11 +41,15 @@ from pipeline.core.events import (
     StreamOpened,
     Tokens,
     Tool,
+    ToolDelayed,
     ToolEnded,
     ToolRepeated,
+    ToolsApproved,
     ToolsChanged,
+    ToolsHeld,
     ToolStarted,
 )
+from pipeline.core.json_text import UNREADABLE, read_any
 from pipeline.core.plan import ServerPlan
 from pipeline.core.request_table import PREFIX as REQUEST
 from pipeline.core.session.state import is_accepted
@@ -166,6 +170,8 @@ class Reader:
                 return "conversation", plain
             case ToolStarted(call=call) | ToolRepeated(call=call) | ToolEnded(call=call):
                 return f"call {call}", item
+            case ToolDelayed(call=call):
+                return f"call {call}", replace(item, retry_in=0.0)
             case Post():
                 return self._on_post(item)
             case PostAnswered():
@@ -183,6 +189,8 @@ class Reader:
                 return f"server {server}", replace(item, route=plain)
             case ToolsChanged(server=server, tools=tools):
                 return f"server {server}", replace(item, tools=tuple(map(_undigested, tools)))
+            case ToolsHeld(server=server) | ToolsApproved(server=server):
+                return f"server {server}", item
             case Problem(where=where) if not where.startswith("sink "):
                 return f"problems of {where}", item
             case RunEnded() | RunResumed() | ServersSettled():
@@ -223,8 +231,8 @@ def _wire_lane(server: str, id_: Any) -> str:
 
 def _decoded(text: str) -> Any:
     try:
-        value: Any = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        value: Any = read_any(text)
+    except UNREADABLE:
         return text
     return value
 

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.core.events import Json
-from pipeline.core.shapes import is_object
+from pipeline.core.json_text import is_nested_deeper
+from pipeline.core.shapes import MAX_DEPTH, is_object
 
 _MAX_SHOWN = 80
 
@@ -107,9 +108,13 @@ def decode(data: str, shape: type[T]) -> T:
         BrokenTurnError: If it is no JSON, or not of that shape.
     """
     try:
-        return msgspec.json.decode(data, type=shape)
+        value = msgspec.json.decode(data, type=shape)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as exc:
         raise BrokenTurnError(f"found {shown(data)}, expected JSON: {exc}") from exc
+    if is_nested_deeper(data.encode(), MAX_DEPTH):
+        limit = f"no more than {MAX_DEPTH} levels"
+        raise BrokenTurnError(f"found {shown(data)}, expected JSON of {limit}")
+    return value
 
 
 def shown(value: object) -> str:

@@ -72,10 +72,11 @@ class ModelTurn:
     """One turn in the making: `feed` it each event, and `finish` it once it `is_complete`.
 
     `has_begun` turns true with the first piece of content: what comes before, the server sends
-    whether the model has started or not.
+    whether the model has started or not. `most` characters are taken in all.
     """
 
-    def __init__(self, call: str, model: str) -> None:
+    def __init__(self, call: str, model: str, *, most: int = MAX_TURN_BYTES) -> None:
+        self._most = most
         self.has_begun = False
         self.is_complete = False
         self._call = call
@@ -91,11 +92,12 @@ class ModelTurn:
         Raises:
             ErrorEventError: If it is an error.
             BrokenTurnError: If it is not JSON, lacks what its type needs, belongs to a block that
-                never started, or makes the turn larger than `MAX_TURN_BYTES`.
+                never started, or makes the turn larger than `most`.
         """
         self._size += len(data)
-        if self._size > MAX_TURN_BYTES:
-            raise BrokenTurnError(f"found more than {MAX_TURN_BYTES:,} characters in one turn")
+        if self._size > self._most:
+            limit = f"{self._most:,} characters in one turn (--max-answer-bytes)"
+            raise BrokenTurnError(f"found more than {limit}")
         if name == "error":  # Not every server says `"type": "error"` inside, too.
             raise ErrorEventError(_any(data))
         match decode(data, _Kind).type:

@@ -14,6 +14,19 @@ Repeat: TypeAlias = Literal["safe", "always", "never"]
 DialectWish: TypeAlias = Literal["auto", "seed", "sse", "http", "stdio"]
 Sampling: TypeAlias = Literal["never", "ask", "always"]
 Elicitation: TypeAlias = Literal["never", "ask", "defaults"]
+ChangedTools: TypeAlias = Literal["ask", "hold", "accept"]
+
+
+class ToolPin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was approved of a tool: its `digest`, as in `Tool`, and `said`, to show what changes.
+
+    `said` holds the members that the digest is of by their MCP names, but for `name`. Those in
+    `cut` were too long to keep: of a text the beginning is there, of all else nothing.
+    """
+
+    digest: str
+    said: dict[str, Any] = {}
+    cut: tuple[str, ...] = ()
 
 
 class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +34,8 @@ class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` is empty for a server that is a process of ours; `program` is then its name, without its
     arguments, which may hold secrets. `call_timeout` stands for the run's where it is set. A run
-    ends if a `required` server does not start.
+    ends if a `required` server does not start. `pins` is what was approved of its tools, by their
+    names; None: they are used whatever they say.
     """
 
     name: str
@@ -30,6 +44,7 @@ class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
     call_timeout: float | None = None
     required: bool = False
+    pins: dict[str, ToolPin] | None = None
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +63,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     nobody (and the server is told that we cannot), the person, or we by ourselves (`defaults`: the
     defaults of the form). `answers` are for fields of these names: given, or proposed to whoever
     is asked. `roots` are `file://` URIs that servers may be told. `tasks`: a server may make a task
-    of a call, and is asked for its result later.
+    of a call, and is asked for its result later. `changed_tools`: what becomes of a tool that says
+    otherwise than its pin, which is that a person is asked, that it is held, or that it is approved
+    as it is; those that a glob of `approve` names are approved in any case. `list_pause`: how long
+    a list of tools that was read again is good for, whatever its server says.
+
+    `max_refusals`: how often a message is sent again that a server refused to take, for it was busy
+    (429, 503) or knew no such session (404); 0: never, and each transport has its own words for it.
+    `retry_max_wish` is the longest pause that a server may ask for then. `await_posts`: a call that
+    is given up, or loses its connection, ends when it is known whether its message had left.
     """
 
     goal: Goal = "chat"
@@ -86,7 +109,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_questions: int = 16
     max_rounds: int = 8
     max_resumptions: int = 5
+    list_pause: float = 0.0
     tasks: bool = False
+    changed_tools: ChangedTools = "hold"
+    approve: tuple[str, ...] = ()
+    max_refusals: int = 0
+    retry_max_wish: float = 300.0
+    await_posts: bool = False
 
     def server(self, name: str) -> ServerPlan:
         """The plan of one server.

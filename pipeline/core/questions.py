@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec.structs import replace
 
 from pipeline.core import jsonrpc
-from pipeline.core.commands import CallModel, StopTimer
+from pipeline.core.commands import CallModel, StartTimer, StopTimer
 from pipeline.core.events import (
     Json,
     ModelFailed,
@@ -21,6 +21,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.forms import BadAnswerError, BadFormError, check, read_form
 from pipeline.core.jsonrpc import shorten
+from pipeline.core.plan import Elicitation, Sampling
 from pipeline.core.question_table import (
     PREFIX,
     SAMPLE,
@@ -90,11 +91,13 @@ def on_model(table: Questions, item: ModelFinished | ModelFailed) -> Move:
     return close(table, question, "accept", result=sampled(item))
 
 
-def on_timer(table: Questions, timer: str) -> Move:
-    """Nobody answered in time."""
+def on_timer(table: Questions, timer: str, *, may_spend: bool = True) -> Move:
+    """Nobody answered in time, or nobody is to be asked any more."""
     question = table.open.get(timer.removeprefix(PREFIX))
     if question is None or question.state != "asked":
         return table, ()
+    if _policy(table, question) != "ask":
+        return _decide(table, question, may_spend=may_spend)
     reason = f"nobody answered within {table.plan.question_timeout:g} s (--question-timeout)"
     return _cancel(table, question, reason)
 
@@ -131,9 +134,14 @@ def on_resumed(table: Questions) -> Move:
             continue
         table, more = leave(table, replace(question, state="over"), "cancel", "the run was cut off")
         outputs = (*outputs, *more)
-        if not is_own:
+        # What has changed is seen when the tools are listed again.
+        if not is_own and question.asked.form != "approve":
             table, again = enter(table, question.origin, question.asked)
             outputs = (*outputs, again.asked)
+            if _policy(table, again) != "ask":
+                # It is decided when what waits for it has got over the break, too.
+                table = with_question(table, replace(again, state="asked"))
+                outputs = (*outputs, StartTimer(id=PREFIX + again.id, seconds=0.0))
     table, more = ask_next(table)
     return table, (*outputs, *more)
 
@@ -141,7 +149,8 @@ def on_resumed(table: Questions) -> Move:
 def cancel_all(table: Questions, reason: str) -> Move:
     """The person does not want to be asked; what calls and requests need ends with those."""
     outputs: Outputs = ()
-    for question in _asked_last(_own(table)):
+    ours = [each for each in table.open.values() if each.asked.form == "approve"]
+    for question in _asked_last([*_own(table), *ours]):
         table, more = _cancel(table, question, reason)
         outputs = (*outputs, *more)
     return table, outputs
@@ -203,24 +212,43 @@ def _limit(table: Questions, *, may_spend: bool) -> str:
     if not may_spend:
         return "this client's budget is used up"
     most = table.plan.max_samples
-    return f"this client's limit is {most} such requests" if table.samples >= most else ""
+    return (
+        f"this client's limit is {most} such requests (--max-samples)"
+        if table.samples >= most
+        else ""
+    )
 
 
 def _open(table: Questions, origin: Origin, **what: Any) -> Move:
     if len(table.open) >= table.plan.max_questions:
-        text = f"{len(table.open)} questions are open already, and that is the limit"
+        text = (
+            f"{len(table.open)} questions are open already, and that is the limit (--max-questions)"
+        )
         return refuse(table, origin, _INTERNAL_ERROR, text)
     asked = QuestionAsked(question="", server=origin.server, **what)
     table, question = enter(table, origin, asked)
-    asked = question.asked
-    policy = table.plan.sampling if asked.form == "sample" else table.plan.elicitation
-    if policy == "ask":
-        table, outputs = ask_next(table)
-        return table, (asked, *outputs)
-    # Nobody has it: what was said beforehand decides. No address is visited unseen.
-    action = "decline" if asked.form == "url" else "accept"
-    table, outputs = _settle(table, replace(question, state="over"), action, table.plan.answers)
-    return table, (asked, *outputs)
+    is_for_a_person = _policy(table, question) == "ask"
+    table, outputs = ask_next(table) if is_for_a_person else _decide(table, question)
+    return table, (question.asked, *outputs)
+
+
+def _policy(table: Questions, question: Question) -> Sampling | Elicitation:
+    """Who answers it: the person (`ask`), nobody (`never`), or what was said beforehand."""
+    match question.asked.form:
+        case "approve":
+            return "ask"
+        case "sample":
+            return table.plan.sampling
+        case _:
+            return table.plan.elicitation
+
+
+def _decide(table: Questions, question: Question, *, may_spend: bool = True) -> Move:
+    """Nobody has it: what was said beforehand decides. No address is visited unseen."""
+    is_refused = question.asked.form == "url" or _policy(table, question) == "never"
+    action = "decline" if is_refused else "accept"
+    over = replace(question, state="over")
+    return _settle(table, over, action, table.plan.answers, may_spend=may_spend)
 
 
 def _settle(
@@ -232,6 +260,9 @@ def _settle(
         return _sample_or_not(table, question, action, may_spend=may_spend)
     if action != "accept" or asked.form == "url":
         return close(table, question, action, result={"action": action})
+    if asked.form == "approve":
+        given = {"action": action, "tools": content.get("tools")}
+        return close(table, question, action, result=given)
     try:
         whole = check(read_form(asked.schema), content)
     except BadAnswerError as exc:

@@ -36,7 +36,8 @@ def on_page(table: Requests, request: Request, result: Json) -> Move:
     if not is_cut and cursor not in request.cursors:
         cursors = (*request.cursors, cursor)
         return post(table, replace(request, cursor=cursor, cursors=cursors))
-    why = f"the list is cut after {len(items)} items" if is_cut else "the list repeats its cursor"
+    cut = f"the list is cut after {len(items)} items (--max-pages, --max-tools)"
+    why = cut if is_cut else "the list repeats its cursor"
     return succeed(table, request, {**result, key: list(items[: plan.max_tools])}, why)
 
 

@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True):
 
     Of a list, `items` are those of the pages so far, `cursor` is that of the page which is asked
     for, `cursors` are all that were. `fresh` is how many seconds all of it may be kept at most.
+    `is_pausing`: the server is busy, and is asked again after a pause.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Request(msgspec.Struct, frozen=True):
     cursor: str | None = None
     fresh: float = LONGEST_KEPT
     round: Round = Round()
+    is_pausing: bool = False
 
     @property
     def wire_id(self) -> str:
@@ -122,7 +124,8 @@ def post(table: Requests, request: Request) -> Move:
     if route is None:
         request = replace(request, state="waiting")
         return with_request(table, request), (deadline(table, request),)
-    request = replace(request, state="posted", messages=request.messages + 1)
+    messages = request.messages + 1
+    request = replace(request, state="posted", messages=messages, is_pausing=False)
     cursor: Json = {} if request.cursor is None else {"cursor": request.cursor}
     params = {**request.params, **cursor, **request.round.params}
     message = jsonrpc.request(request.wire_id, request.method, params)

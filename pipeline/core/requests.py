@@ -23,6 +23,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.inputs import RoundError, next_round, visits, with_input
 from pipeline.core.request_lists import from_the_first_page, on_list_error, on_page
+from pipeline.core.request_losses import after_loss, after_refusal
 from pipeline.core.request_table import (
     CACHE,
     LISTS,
@@ -48,7 +49,7 @@ from pipeline.core.request_table import (
     with_request,
 )
 from pipeline.core.request_targets import SUBSCRIBE, is_offered, not_offered, servers_for, what_of
-from pipeline.core.session import wire
+from pipeline.core.session import refusals, wire
 from pipeline.core.session.state import is_accepted
 from pipeline.core.shapes import is_object
 
@@ -109,7 +110,7 @@ def on_stream_lost(table: Requests, lost: StreamLost) -> Move:
             why = ended(request, unanswered(request), reason=lost.reason)
             table, more = end(table, request, why)
         elif request.state == "posted":
-            table, more = _after_loss(table, request, lost.reason)
+            table, more = after_loss(table, request, lost.reason)
         else:
             continue
         outputs = (*outputs, *more)
@@ -121,9 +122,11 @@ def on_lost(table: Requests, lost: RequestLost) -> Move:
     request = request_of(table, lost.server, lost.id)
     if request is None:
         return table, ()
+    if lost.is_refused:
+        return after_refusal(table, request, lost)
     if not lost.is_sent:
         table = _without_route(table, lost.server)
-    table, outputs = _after_loss(table, request, lost.reason)
+    table, outputs = after_loss(table, request, lost.reason)
     if request.id not in table.open or not lost.is_sent:
         return table, outputs
     table, more = post(table, table.open[request.id])
@@ -131,10 +134,14 @@ def on_lost(table: Requests, lost: RequestLost) -> Move:
 
 
 def on_posted(table: Requests, posted: PostAnswered) -> Move:
-    """The server took the message, or did not; over HTTP the session reads what it answered."""
+    """The server took the message, or did not.
+
+    The session reads what was answered over HTTP, and refusals that mean the same everywhere.
+    """
     request = request_of(table, posted.server, posted.id)
     route = table.routes.get(posted.server)
     is_read = route is not None and route.dialect == "http"
+    is_read = is_read or refusals.is_told(table.plan, posted)
     if request is None or is_read or is_accepted(posted.status):
         return table, ()
     if posted.status is not None:
@@ -190,6 +197,8 @@ def on_timer(table: Requests, timer: str) -> Move:
     if request is None or request.state == "asking":
         return table, ()  # the time of a question is its own
     seconds = f"{patience(table, request):g} s (--call-timeout)"
+    if request.is_pausing:
+        return post(table, replace(request, is_pausing=False))
     if request.state == "waiting":
         return _abandon(table, request, f"{request.server!r} was not connected after {seconds}")
     return _abandon(table, request, f"no answer for {seconds}")
@@ -261,14 +270,6 @@ def _ask(
     if is_object(requests) and wanted.inputs:
         return ask_for(table, request, requests)
     return post(table, request)
-
-
-def _after_loss(table: Requests, request: Request, reason: str) -> Move:
-    losses = request.losses + 1
-    if losses >= table.plan.max_call_sends:
-        return end(table, request, ended(request, unanswered(request), reason=reason))
-    waiting = from_the_first_page(replace(request, state="waiting", losses=losses))
-    return with_request(table, waiting), ()
 
 
 def _abandon(table: Requests, request: Request, reason: str) -> Move:

@@ -85,9 +85,7 @@ def initial(plan: Plan) -> RunState:
 def step(state: RunState, item: Passing) -> Step:
     """Advance by one item."""
     if isinstance(item, RunResumed):
-        plan = replace(
-            state.plan, goal=item.goal, servers=item.servers, interactive=item.interactive
-        )
+        plan = item.plan_after(state.plan)
         # Only what was under way goes on before the servers have settled.
         is_starting = state.is_starting or state.is_idle or state.is_over
         return RunState(plan, is_starting=is_starting), (item,)

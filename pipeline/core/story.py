@@ -39,9 +39,12 @@ from pipeline.core.events import (
     StreamOpened,
     Tokens,
     Tool,
+    ToolDelayed,
     ToolEnded,
     ToolRepeated,
+    ToolsApproved,
     ToolsChanged,
+    ToolsHeld,
     ToolStarted,
     Usage,
 )
@@ -66,8 +69,11 @@ NoteItem: TypeAlias = (
     | SinkFailed
     | StreamLost
     | StreamOpened
+    | ToolDelayed
     | ToolRepeated
+    | ToolsApproved
     | ToolsChanged
+    | ToolsHeld
 )
 
 

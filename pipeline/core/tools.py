@@ -20,7 +20,10 @@ from msgspec.structs import replace
 
 from pipeline.core.canonical import canonical
 from pipeline.core.commands import Passing
-from pipeline.core.events import Json, Problem, Tool, ToolsChanged, ToolsListed
+from pipeline.core.confusables import confused
+from pipeline.core.definitions import kept_back
+from pipeline.core.definitions import problem_with as problem_with_definition
+from pipeline.core.events import Json, Problem, RunResumed, Tool, ToolsChanged, ToolsListed
 from pipeline.core.jsonrpc import shorten
 from pipeline.core.param_headers import problem_with
 from pipeline.core.plan import Plan
@@ -51,14 +54,17 @@ def initial(plan: Plan) -> ToolsState:
 
 def step(state: ToolsState, item: Passing) -> Step:
     """Advance by one item; a `ToolsListed` becomes a `ToolsChanged`, all else passes through."""
+    if isinstance(item, RunResumed):
+        return replace(state, plan=item.plan_after(state.plan)), (item,)
     if not isinstance(item, ToolsListed):
         return state, (item,)
     tools, problems = _read(state.plan, item)
-    others = (known for name, known in state.tools.items() if name != item.server)
-    tools = with_aliases(tools, {tool.alias for known in others for tool in known})
+    others = [tool for name, known in state.tools.items() if name != item.server for tool in known]
+    tools = with_aliases(tools, {tool.alias for tool in others})
     changed = _difference(item.server, state.tools.get(item.server, ()), tools)
     state = replace(state, tools={**state.tools, item.server: tools})
-    return state, (changed, *problems)
+    doubts = _doubts(item.server, confused(changed.added, tools, others))
+    return state, (changed, *problems, *doubts)
 
 
 def read_tool(server: str, raw: Any) -> Tool:
@@ -88,6 +94,8 @@ def read_tool(server: str, raw: Any) -> Tool:
         output_schema=_object(raw, "outputSchema"),
         annotations=_object(raw, "annotations") or {},
     )
+    if problem := problem_with_definition(tool):
+        raise MalformedToolError(f"the tool {name!r} is left out: {problem}")
     return replace(tool, digest=digest(tool))
 
 
@@ -105,6 +113,16 @@ def digest(tool: Tool) -> str:
     and one that it spells `input_schema` or `parameters` counts as `inputSchema`. The six members
     are what a person approves and a model reads; server and alias are not among them.
     """
+    return digest_of(said(tool))
+
+
+def digest_of(members: Json) -> str:
+    """The digest of what `said` gives."""
+    return f"sha256:{sha256(canonical(members)).hexdigest()}"
+
+
+def said(tool: Tool) -> Json:
+    """What a person approves and a model reads: the members by their MCP names, if not empty."""
     members: Json = {
         "name": tool.name,
         "title": tool.title,
@@ -113,8 +131,7 @@ def digest(tool: Tool) -> str:
         "outputSchema": tool.output_schema,
         "annotations": tool.annotations,
     }
-    said = {key: value for key, value in members.items() if value}
-    return f"sha256:{sha256(canonical(said)).hexdigest()}"
+    return {key: value for key, value in members.items() if value}
 
 
 def with_aliases(tools: Sequence[Tool], taken: set[str]) -> tuple[Tool, ...]:
@@ -169,8 +186,12 @@ def _read(plan: Plan, listed: ToolsListed) -> tuple[tuple[Tool, ...], tuple[Prob
             problems.append(f"the tool {tool.name!r} is listed twice; the first one counts")
             continue
         tools[tool.name] = tool
+        if words := kept_back(tool):
+            problems.append(f"of the tool {tool.name!r} the model does not get {words}")
     if len(listed.tools) > plan.max_tools:
-        problems.append(f"found {len(listed.tools)} tools, kept the first {plan.max_tools}")
+        problems.append(
+            f"found {len(listed.tools)} tools, kept the first {plan.max_tools} (--max-tools)"
+        )
     return tuple(tools.values()), _told(listed.server, problems)
 
 
@@ -179,6 +200,19 @@ def _task_support(raw: Any) -> str:
     execution = raw.get("execution")
     support = execution.get("taskSupport") if is_object(execution) else None
     return support if support in ("required", "optional") else ""
+
+
+def _doubts(server: str, pairs: Sequence[tuple[Tool, Tool]]) -> tuple[Problem, ...]:
+    """Names that a person may take for each other; the model has aliases, which are unlike."""
+    if not pairs:
+        return ()
+    new, known = pairs[0]
+    more = f" (and {len(pairs) - 1} more of the kind)" if len(pairs) > 1 else ""
+    of = "this server" if known.server == server else repr(known.server)
+    like = "is called as one" if new.name == known.name else f"looks like {known.name!a}"
+    detail = f"its tool {new.name!a} {like} of {of}{more}"
+    hint = f"say {new.server}__{new.name} or {known.server}__{known.name} for the one that you mean"
+    return (Problem(where=server, detail=detail, hint=hint),)
 
 
 def _told(server: str, problems: Sequence[str]) -> tuple[Problem, ...]:

@@ -25,6 +25,7 @@ from pipeline.looks.manifest import (
     write_manifest,
 )
 from pipeline.looks.patterns import finders
+from pipeline.looks.redact_pins import with_own_digests
 from pipeline.looks.redact_replay import Rehearsal
 from pipeline.looks.words import count
 from pipeline.shell.recordings import RecordedRun, RecordingError, read_runs
@@ -126,7 +127,7 @@ class _Copy:
         rehearsal: Rehearsal | None = None
         for _, line in run.lines():
             self._line += 1
-            clean = self._clean(line, self._line)
+            clean = with_own_digests(line, self._clean(line, self._line))
             if rehearsal is None:
                 rehearsal = Rehearsal(line, clean, self._clean)
             else:

@@ -19,6 +19,7 @@ from pipeline.core.events import (
     SessionReady,
     StreamLost,
 )
+from pipeline.core.json_text import UNREADABLE, read_any
 from pipeline.core.session import seed
 from pipeline.core.session.body import events_in
 from pipeline.core.session.state import Session, is_accepted
@@ -267,8 +268,8 @@ def pick(scripts: dict[str, McpScript], server: str | None) -> McpScript:
 
 def _decode(text: str) -> Any:
     try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return read_any(text)
+    except UNREADABLE:
         return None  # The client that recorded it made nothing of it either.
 
 

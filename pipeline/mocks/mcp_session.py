@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from pipeline.core import jsonrpc
 from pipeline.core.events import Json
+from pipeline.core.json_text import read_any
 from pipeline.core.shapes import is_object
 from pipeline.mocks.mcp_script import RpcAnswer, SeedAnswer
 from pipeline.mocks.serving import STREAM_HEADERS, sse_event, sse_json
@@ -74,7 +74,7 @@ def seed_answer(id_: str | int | None, answer: SeedAnswer) -> bytes:
     """A recorded answer for a call of the seed dialect, as it came but for its id."""
     if not answer.has_id:
         return sse_event(answer.event, answer.data)
-    value: Any = msgspec.json.decode(answer.data)
+    value: Any = read_any(answer.data)
     assert is_object(value), "only an object has an id"
     rest = {key: member for key, member in value.items() if key != "id"}
     return sse_json(answer.event, rest if id_ is None else {"id": id_, **rest})

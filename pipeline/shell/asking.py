@@ -1,4 +1,4 @@
-"""Questions of servers to a person at a terminal: forms, addresses to visit, the model's use.
+"""Questions to a person at a terminal: forms, addresses, the model's use, tools that have changed.
 
 Which server asks, and what for, was shown before; here come the answers. All texts are a server's,
 and are made harmless first. MCP: client/elicitation and client/sampling, "User Interaction Model".
@@ -25,6 +25,7 @@ from pipeline.core.shapes import is_list
 
 _TRIES = 5
 _YES, _EDIT = frozenset({"y", "yes"}), frozenset({"e", "edit"})
+_EACH = frozenset({"e", "each"})
 _DECLINE = "/decline"
 _LABEL, _TEXT, _MOST_CHOICES = 80, 2000, 50
 _Action = Literal["accept", "decline", "cancel"]
@@ -74,6 +75,8 @@ async def answer(asked: QuestionAsked, desk: Desk, known: Json | None = None) ->
                 action = await _url(asked, desk)
             case "sample":
                 action = await _sample(asked, desk)
+            case "approve":
+                action, content = await _approve(asked, desk)
     except EOFError:
         action = "cancel"
     return QuestionAnswered(question=asked.question, action=action, content=content)
@@ -180,6 +183,34 @@ async def _sample(asked: QuestionAsked, desk: Desk) -> _Action:
     return await _yes_or_no(f"let the model answer, up to {sample.max_tokens} tokens? [y/N] ", desk)
 
 
+# --- tools that say otherwise ---------------------------------------------------------------------
+
+
+async def _approve(asked: QuestionAsked, desk: Desk) -> tuple[_Action, Json]:
+    """Each tool with what it said and says; all of them, none, or each by itself."""
+    tools: list[Json] = asked.detail["tools"]
+    for tool in tools:
+        desk.say(f"  {desk.short(tool['name'])} says otherwise than what was approved:")
+        for line in tool["difference"]:
+            desk.say(f"  | {desk.short(line, _TEXT)}")
+        if not tool["difference"]:
+            desk.say("  | (not shown, for there is too much that differs)")
+    names = [tool["name"] for tool in tools]
+    if len(names) == 1:
+        return _chosen(names if await _is_yes("approve it? [y/N] ", desk) else [])
+    typed = (await desk.line(f"  approve all {len(names)}? [y/N/each] ")).strip().lower()
+    if typed not in _EACH:
+        return _chosen(names if typed in _YES else [])
+    return _chosen([n for n in names if await _is_yes(f"approve {desk.short(n)}? [y/N] ", desk)])
+
+
+def _chosen(names: list[str]) -> tuple[_Action, Json]:
+    return ("accept", {"tools": names}) if names else ("decline", {})
+
+
 async def _yes_or_no(label: str, desk: Desk) -> _Action:
-    typed = await desk.line(f"  {label}")
-    return "accept" if typed.strip().lower() in _YES else "decline"
+    return "accept" if await _is_yes(label, desk) else "decline"
+
+
+async def _is_yes(label: str, desk: Desk) -> bool:
+    return (await desk.line(f"  {label}")).strip().lower() in _YES

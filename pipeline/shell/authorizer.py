@@ -1,7 +1,10 @@
 """Who says what credentials go with a request, and what to do when they are refused."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeAlias
+
+Learn: TypeAlias = Callable[[Iterable[str]], None]
+"""Takes values that are secret from now on, and never waits; nothing is remembered of the call."""
 
 
 class AuthorizationError(ConnectionError):
@@ -21,6 +24,13 @@ class Authorizer(Protocol):
     No time passes for a request while one of these runs: a person may be at a browser. So each of
     them bounds its own time. Several requests may ask at once, and any of them may be cancelled.
     """
+
+    def disclose(self, learn: Learn) -> None:
+        """Have `learn` told each secret that is got from now on: before it is sent anywhere.
+
+        Called before the first request. So whoever tells us a secret back tells what is known.
+        """
+        ...
 
     async def headers(self, method: str, url: str) -> Mapping[str, str]:
         """Fresh credentials for one request, e.g. a bearer token or a proof; none if none are.
@@ -49,6 +59,9 @@ class Authorizer(Protocol):
 
 class NoAuthorizer:
     """A server that gets what the user has set, and nothing else."""
+
+    def disclose(self, learn: Learn) -> None:
+        """There is nothing to tell."""
 
     async def headers(self, method: str, url: str) -> Mapping[str, str]:  # noqa: ARG002
         """None."""

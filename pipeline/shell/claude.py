@@ -18,7 +18,8 @@ from loguru import logger
 
 from config.options import ModelOptions
 from pipeline.core.commands import CallModel
-from pipeline.core.events import Json, ModelFailed, ModelFinished, Tool
+from pipeline.core.definitions import for_model
+from pipeline.core.events import ModelFailed, ModelFinished
 from pipeline.core.model_errors import Failure, asked_wait, foreign, redacted, refused, secrets_in
 from pipeline.core.model_stream import BrokenTurnError, ErrorEventError, ModelTurn
 from pipeline.core.sse import SseComment, SseParser, SseTooLargeError
@@ -79,10 +80,11 @@ class ClaudeModel:
         """Close the connections; the model cannot be asked any more."""
         if self._making is None:
             return
-        await asyncio.wait([self._making])  # a thread cannot be stopped: it ends with the import
-        if not self._making.cancelled() and self._making.exception() is None:
-            async with asyncio.timeout(_CLOSE):
-                await self._making.result().close()
+        try:
+            # A thread cannot be stopped: it ends with the import.
+            await asyncio.wait([self._making])
+        finally:
+            await _let_go(self._making)
 
     def _making_client(self) -> "asyncio.Task[AsyncAnthropic]":
         if self._making is None:
@@ -147,7 +149,7 @@ class ClaudeModel:
         if system:
             request["system"] = system
         if command.tools:
-            request["tools"] = [_tool_param(tool) for tool in command.tools]
+            request["tools"] = [for_model(tool) for tool in command.tools]
         return request
 
     async def _read(
@@ -158,7 +160,7 @@ class ClaudeModel:
         room: Room,
         deadline: ModelDeadline,
     ) -> ModelFinished:
-        turn = ModelTurn(command.call, self._options.model)
+        turn = ModelTurn(command.call, self._options.model, most=self._options.max_answer_bytes)
         parser = SseParser()
         chunks = stream.response.aiter_bytes()
         async for chunk in chunks:
@@ -267,17 +269,6 @@ async def _note_refusal(response: "httpx2.Response") -> None:
         response.headers["x-should-retry"] = "false"  # the SDK's own switch
 
 
-def _tool_param(tool: Tool) -> Json:
-    """A tool as the API wants it; the order of its keys never changes."""
-    schema = tool.input_schema
-    if schema.get("type") is None:
-        schema = {**schema, "type": "object"}
-    param: Json = {"name": tool.alias}
-    if tool.description:
-        param["description"] = tool.description
-    return {**param, "input_schema": schema}
-
-
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read the end of a response whose answer is whole, so that its connection can be kept."""
     try:
@@ -286,6 +277,14 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
                 continue
     except Exception as exc:  # noqa: BLE001  it costs the connection, not the answer
         logger.debug("= model stream did not end after message_stop: {}", type(exc).__name__)
+
+
+async def _let_go(making: "asyncio.Task[AsyncAnthropic]") -> None:
+    """Close the client; one that is not made yet has nothing open."""
+    if making.cancel() or making.cancelled() or making.exception() is not None:
+        return
+    async with asyncio.timeout(_CLOSE):
+        await making.result().close()
 
 
 async def _close(stream: "AsyncStream[RawMessageStreamEvent]") -> None:

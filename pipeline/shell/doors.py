@@ -4,6 +4,7 @@ from config.options import MailboxOptions
 from pipeline.core.codec import Entry
 from pipeline.core.events import Input
 from pipeline.core.guard import Guard
+from pipeline.core.weight import weight_of, weight_of_entry
 from pipeline.mailbox import Mailbox
 
 
@@ -11,7 +12,7 @@ class DoorIn(Mailbox[Input]):
     """The inbox: what is known to be secret does not come in."""
 
     def __init__(self, options: MailboxOptions, guard: Guard) -> None:
-        super().__init__(options)
+        super().__init__(options, weigh=weight_of)
         self._guard = guard
 
     def put(self, item: Input) -> None:
@@ -24,7 +25,7 @@ class DoorOut(Mailbox[Entry]):
     """The mailbox of the effects: a server's address holds its own key again."""
 
     def __init__(self, options: MailboxOptions, guard: Guard) -> None:
-        super().__init__(options)
+        super().__init__(options, weigh=weight_of_entry)
         self._guard = guard
 
     def put(self, item: Entry) -> None:

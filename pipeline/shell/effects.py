@@ -14,6 +14,7 @@ from pipeline.core.commands import (
     Get,
     Item,
     Open,
+    PinTools,
     Post,
     ReadPrompt,
     Reconnect,
@@ -21,7 +22,7 @@ from pipeline.core.commands import (
     StopAsking,
     StopTimer,
 )
-from pipeline.core.events import Input, QuestionAnswered
+from pipeline.core.events import Input, PostAnswered, QuestionAnswered
 from pipeline.mailbox import Mailbox
 from pipeline.shell.coroutine import Spawn
 from pipeline.shell.models import Models
@@ -88,6 +89,8 @@ class Effects:
 
     def _carry_out(self, command: Item, models: Models, spawn: Spawn) -> None:
         match command:
+            case Post() | Get() | Cut() | Open() if command.server not in self._senders:
+                self._leave_undone(command)
             case Post(server=server):
                 self._senders[server].send(command)
             case Get(server=server):
@@ -99,6 +102,8 @@ class Effects:
             case StopAsking(question=question):
                 if (asking := self._asking.pop(question, None)) is not None:
                     asking.cancel()
+            case PinTools():
+                pass  # a sink has it: what comes with the end of a run must be kept as well
             case CallModel():
                 models.start(command)
             case CancelModel(call=call):
@@ -118,6 +123,14 @@ class Effects:
                     spawn(self._read_prompt(self._prompts))
             case _:
                 raise TypeError(f"{type(command).__name__} is not a command")
+
+    def _leave_undone(self, command: Post | Get | Cut | Open) -> None:
+        """A run that goes on with other servers makes up for what its recording lacks of before."""
+        if isinstance(command, Post | Get):
+            reason = f"not sent: {command.server!r} is not part of this run"
+            self._put(
+                PostAnswered(server=command.server, id=command.id, reason=reason, is_sent=False)
+            )
 
     def _ask(self, question: str, spawn: Spawn) -> None:
         if self._prompts is None:

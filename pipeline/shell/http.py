@@ -44,6 +44,14 @@ class RedirectRefusedError(ConnectionError):
         self.status = status
 
 
+class _NoAnswerError(aiohttp.ClientError):
+    """Around the failure of a request that is not to be made a second time behind our back."""
+
+    def __init__(self, cause: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.cause = cause
+
+
 def make_stream_session() -> aiohttp.ClientSession:
     """A session for event streams: as many as there are servers, each for hours."""
     return _make_session(aiohttp.TCPConnector(limit=0, socket_factory=_make_socket))
@@ -80,16 +88,20 @@ async def request(
     hops = 0
     while True:
         watch.begin(0 if data is None else len(data))
-        response = await http.request(
-            method,
-            where,
-            headers=headers,
-            # A file object, as aiohttp warns about larger `bytes`; made anew for each hop.
-            data=None if data is None else io.BytesIO(data),
-            allow_redirects=False,
-            proxy=proxy_for(where),
-            trace_request_ctx=watch,
-        )
+        try:
+            response = await http.request(
+                method,
+                where,
+                headers=headers,
+                # A file object, as aiohttp warns about larger `bytes`; made anew for each hop.
+                data=None if data is None else io.BytesIO(data),
+                allow_redirects=False,
+                proxy=proxy_for(where),
+                trace_request_ctx=watch,
+                middlewares=(_once,),
+            )
+        except _NoAnswerError as exc:
+            raise exc.cause from None
         watch.hear()
         status = response.status
         if status not in _REDIRECTS:
@@ -191,6 +203,19 @@ def _make_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         headers={"User-Agent": "rxmcp"},
         trace_configs=[trace],
     )
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """The library makes a GET again, at once, where the connection ended without an answer.
+
+    RFC 9112, 9.3.1, allows that; but how often a server is asked, and when, is ours to say.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _NoAnswerError(exc) from exc
 
 
 async def _on_start(

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -110,7 +110,8 @@ class Clock:
 class Watch:
     """How far a request has come; filled in by the sessions of `http`.
 
-    `has_left`: a first byte of it has; `is_whole`: its last part, too, was given to the connection.
+    `has_left`: a first byte of it has; `is_whole`: its last part, too, was given to the connection,
+    which is what `on_whole` is told.
     The `clock`, if there is one, is told when sending begins and ends.
     """
 
@@ -119,6 +120,7 @@ class Watch:
     is_traced: bool = False
     has_left: bool = False
     is_whole: bool = False
+    on_whole: Callable[[], None] | None = None
     _unsent: int = 0
 
     @property
@@ -150,6 +152,8 @@ class Watch:
         self._unsent -= size
         if self._unsent <= 0 and not self.is_whole:
             self.is_whole = True
+            if self.on_whole is not None:
+                self.on_whole()
             if self.clock is not None:
                 self.clock.end_sending()
 

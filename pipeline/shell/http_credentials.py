@@ -56,7 +56,11 @@ class Answer:
         return self.hide_tokens(self.target.hide(text))
 
     def hide_tokens(self, text: str) -> str:
-        """Text of the server without what its authorizer added, which the run does not know of."""
+        """Text of the server without what its authorizer added.
+
+        The tokens are known to the guard of the run. A proof is made for one request, so that
+        nobody knows of it; and with `--redact off` nobody knows of the tokens either.
+        """
         return hide_secrets(text, self.tokens)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import aiohttp
 from multidict import CIMultiDict
 
+from pipeline.deadline import Deadline
 from pipeline.shell.http_clock import Watch
 from pipeline.shell.http_credentials import Answer, request_as, request_headers
 from pipeline.shell.http_letters import Request
@@ -24,8 +25,9 @@ _PATIENCE = 2.0  # seconds
 class Farewell:
     """Remembers the session that a server was spoken to in, and takes leave of it."""
 
-    def __init__(self, target: Target, http: aiohttp.ClientSession) -> None:
+    def __init__(self, target: Target, http: aiohttp.ClientSession, shutdown: Deadline) -> None:
         self._target = target
+        self._shutdown = shutdown
         self._http = http
         self._url = ""
         self._own: dict[str, str] = {}
@@ -42,13 +44,16 @@ class Farewell:
             self._own = {}
 
     async def say(self) -> None:
-        """Take leave, if there is a session; never raises, and lasts 2 s at most."""
+        """Take leave, if there is a session; never raises.
+
+        It lasts 2 s at most, or its part of `shutdown`.
+        """
         if not self._own:
             return
         headers: CIMultiDict[str] = request_headers(self._target, self._own, {})
         # Nobody is asked for credentials for this.
         with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._shutdown.part(_PATIENCE)):
                 answer = await request_as(
                     self._target,
                     self._http,

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from config.options import PostOptions, StreamOptions
 from pipeline.core.commands import Get, Post
 from pipeline.core.events import AnswerEnded, FrameReceived, PostAnswered
+from pipeline.core.session.wire import is_proof
 from pipeline.core.sse import SseEvent
 from pipeline.shell.http import EVENT_STREAM, Method
 from pipeline.shell.http_clock import Clock, Limit, Watch
@@ -41,12 +42,28 @@ class Letter:
     state: Literal["waiting", "open", "over"] = "waiting"
     last_word: str = "the run ended before the server answered"
     task: "asyncio.Task[None] | None" = None
-    has_headers: asyncio.Event = field(default_factory=asyncio.Event)
+    way_is_free: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_ordered(self) -> bool:
         """Must those before it be there first? Then a stream of events is but a body, too."""
         return isinstance(self.ask, Post) and not self.ask.side_by_side
+
+    @property
+    def is_soon_passed(self) -> bool:
+        """May those behind it leave as soon as it has, without waiting for what is said of it?
+
+        A request may take its time to be taken, and waits for none of those. What tells the server
+        something, as `initialized` does, must be there before what comes next.
+        """
+        message = {} if isinstance(self.ask, Get) else self.ask.message
+        is_request = "method" in message or "tool" in message
+        return is_request and message.get("id") is not None
+
+    @property
+    def is_proof(self) -> bool:
+        """Is the server of use if it gives this a good answer?"""
+        return isinstance(self.ask, Get) or is_proof(self.ask.message)
 
     def answer(
         self,
@@ -56,6 +73,7 @@ class Letter:
         reason: str = "",
         session_id: str = "",
         is_open: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         """Say how the server took it, or why there is no answer."""
         if self.state != "waiting":
@@ -71,6 +89,7 @@ class Letter:
                 is_sent=self.watch.is_sent,
                 is_open=is_open,
                 session_id=session_id if _SESSION_ID.fullmatch(session_id) else "",
+                retry_after=retry_after,
             )
         )
 
@@ -111,7 +130,10 @@ class Letter:
 
 
 def make_letter(ask: Post | Get, put: Put, post: PostOptions, stream: StreamOptions) -> Letter:
-    """A letter whose time begins now. Of one that is ordered, waiting for its turn is a part."""
+    """A letter whose time begins now. Of one that is ordered, waiting for its turn is a part.
+
+    Its `way_is_free` for those behind it once it has left, if it `is_soon_passed`.
+    """
     connecting = Limit(stream.connect_timeout, "--connect-timeout")
     match ask:
         case Get():
@@ -120,7 +142,10 @@ def make_letter(ask: Post | Get, put: Put, post: PostOptions, stream: StreamOpti
             usual = Limit(post.post_timeout, "--post-timeout")
             total = usual if seconds is None else Limit(seconds)
             clock = Clock(total, sending=connecting if is_free else None)
-    return Letter(ask, clock, Watch(clock), put)
+    letter = Letter(ask, clock, Watch(clock), put)
+    if letter.is_soon_passed:
+        letter.watch.on_whole = letter.way_is_free.set
+    return letter
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ streams (basic/transports, "Sending Messages to the Server" and "Listening for M
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -12,6 +13,7 @@ import aiohttp
 from config.options import MailboxOptions, PostOptions, StreamOptions
 from pipeline.core.commands import Get, Post
 from pipeline.core.session.http import CUT
+from pipeline.deadline import Deadline
 from pipeline.mailbox import Mailbox
 from pipeline.shell.http import EVENT_STREAM, RedirectRefusedError
 from pipeline.shell.http_answers import read_body, read_events
@@ -24,6 +26,7 @@ from pipeline.shell.targets import Target
 
 _QUEUE = MailboxOptions(high=512, low=128)
 _MOST_AT_ONCE = 256
+_PATIENCE = 1.0  # seconds
 _CLOSED = "not sent: the connection to the server is closed"
 
 
@@ -45,9 +48,10 @@ class Outbox:
     `most` at a time are not sent. They have the `stream.connect_timeout` to be sent, then all the
     time that is theirs to the end of the answer; an open answer to a `Get` has no end.
 
-    Any other message leaves when the one before has its response *headers*; bodies are read side by
-    side, events like any other body. The order of arrival at the server is thus the order of
-    `send`, and a slow answer holds up only itself. It is answered no later than its time after
+    Any other message leaves when the one before has its response *headers*; or if that is a
+    request, as soon as its last byte has left, or after `patience` seconds of waiting for that.
+    Bodies are read side by side, events like any other body. The order of leaving is thus the order
+    of `send`, and a slow answer holds up only itself. It is answered no later than its time after
     `send`: one that waited too long behind others is not sent any more.
 
     While somebody gets new credentials for a message, its time stands still, and so does that of
@@ -66,7 +70,9 @@ class Outbox:
         on_success: Callable[[], None],
         now: Callable[[], float],
         queue: MailboxOptions = _QUEUE,
+        patience: float = _PATIENCE,
         most: int = _MOST_AT_ONCE,
+        shutdown: Deadline | None = None,
     ) -> None:
         self._target = target
         self._http = http
@@ -75,11 +81,12 @@ class Outbox:
         self._put = put
         self._room = room
         self._on_success = on_success
+        self._patience = patience
         self._most = most
         self._line: Mailbox[Letter] = Mailbox(queue)
         self._free: Mailbox[Letter] = Mailbox(MailboxOptions())
         self._letters: dict[Letter, None] = {}  # those that are not over, in order
-        self._farewell = Farewell(target, http)
+        self._farewell = Farewell(target, http, Deadline() if shutdown is None else shutdown)
         self._pause = Pause(now)
 
     def send(self, post: Post) -> None:
@@ -157,10 +164,16 @@ class Outbox:
                 words = f"not sent: earlier messages to {self._target.place} took all of its"
                 letter.answer(reason=f"{words} {letter.clock.limit}")
             self._start(letter, tasks)
-            await letter.has_headers.wait()
+            await self._until_free(letter)
             for each in self._letters:
                 if each.is_ordered and each.task is None:
                     each.clock.put_off(letter.clock.stood_still)
+
+    async def _until_free(self, letter: Letter) -> None:
+        """Wait until those behind it may leave."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience if letter.is_soon_passed else None):
+                await letter.way_is_free.wait()
 
     def _stop(self, letter: Letter, why: str) -> None:
         """At once where it has no task yet; else when the task is over, a moment later."""
@@ -171,7 +184,7 @@ class Outbox:
     def _settle(self, letter: Letter) -> None:
         """Nothing more is done for it; a task that never ran has not even said so."""
         letter.answer(reason=letter.last_word)
-        letter.has_headers.set()
+        letter.way_is_free.set()
         self._letters.pop(letter, None)
 
     # --- one exchange -------------------------------------------------------------------------
@@ -186,10 +199,10 @@ class Outbox:
         if answer is None:
             return
         try:
-            letter.has_headers.set()
-            self._pause.note(answer.response)
+            letter.way_is_free.set()
+            retry_after = self._pause.note(answer.response)
             self._farewell.remember(request, answer)
-            await self._read(letter, answer)
+            await self._read(letter, answer, retry_after)
         finally:
             answer.response.close()
 
@@ -217,12 +230,13 @@ class Outbox:
             letter.answer(reason=reason)
         return answer
 
-    async def _read(self, letter: Letter, answer: Answer) -> None:
+    async def _read(self, letter: Letter, answer: Answer, retry_after: float | None) -> None:
         response, session_id = answer.response, ""
         if not letter.is_ordered:
             session_id = response.headers.get(SESSION_ID, "")
             if answer.is_success:
-                self._on_success()
+                if letter.is_proof:
+                    self._on_success()
                 if response.content_type == EVENT_STREAM:
                     letter.answer(status=response.status, session_id=session_id, is_open=True)
                     await self._read_events(letter, answer)
@@ -232,7 +246,11 @@ class Outbox:
             letter.answer(reason=body.reason)
         else:
             letter.answer(
-                status=response.status, body=body.text, reason=body.reason, session_id=session_id
+                status=response.status,
+                body=body.text,
+                reason=body.reason,
+                session_id=session_id,
+                retry_after=retry_after,
             )
 
     async def _read_events(self, letter: Letter, answer: Answer) -> None:

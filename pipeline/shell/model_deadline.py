@@ -40,11 +40,12 @@ class ModelDeadline:
         wordless = max(self._first_token, self._silence)
         quiet_ends, wordless_ends = now + self._silence, self._last_word + wordless
         if quiet_ends <= wordless_ends:
-            self._meaning = f"the model fell silent for {self._silence:g} s in mid answer (silence)"
+            limit = f"{self._silence:g} s in mid answer (--model-silence)"
+            self._meaning = f"the model fell silent for {limit}"
         else:
             self._meaning = (
                 f"the model's server sent nothing but pings for {wordless:g} s in mid answer "
-                "(first_token, silence)"
+                "(--model-first-token, --model-silence)"
             )
         self.timeout.reschedule(min(quiet_ends, wordless_ends))
 
@@ -66,10 +67,10 @@ class ModelDeadline:
         return False
 
     def told(self) -> str:
-        """What it means that the deadline is over; the name of the setting is in brackets."""
+        """What it means that the deadline is over; its setting is in brackets."""
         if self._meaning:
             return self._meaning
-        text = f"the model did not begin within {self._first_token:g} s (first_token)"
+        text = f"the model did not begin within {self._first_token:g} s (--model-first-token)"
         if self._refusals:
             text += f"; refused so far: {', '.join(map(str, self._refusals))}"
         return text

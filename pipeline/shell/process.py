@@ -10,10 +10,14 @@ import contextlib
 import os
 import shutil
 import signal
+from asyncio.subprocess import SubprocessStreamProtocol
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.deadline import Deadline
+
 GRACE = 2.0  # seconds for each step of an end
+_LIMIT = 64 * 1024  # bytes of output that are held while nobody reads
 _GUARD = 'read -r line && exit 0; kill -s KILL -- "-$1" 2>/dev/null'
 # What a program needs to run at all; nothing else of ours is its business. MCP: the official SDKs.
 _INHERITED = (
@@ -60,12 +64,18 @@ def environment(program: Program, environ: Mapping[str, str]) -> dict[str, str]:
 class ServerProcess:
     """A running server, whose pipes are `stdin`, `stdout` and `stderr`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, guard: "_Guard | None") -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        transport: asyncio.SubprocessTransport,
+        guard: "_Guard | None",
+    ) -> None:
         assert process.stdin is not None, "it was started with pipes"
         assert process.stdout is not None, "it was started with pipes"
         assert process.stderr is not None, "it was started with pipes"
         self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
         self._process = process
+        self._transport = transport
         self._guard = guard
 
     @property
@@ -80,14 +90,17 @@ class ServerProcess:
                 status = await self._process.wait()
         except TimeoutError:
             self._signal(signal.SIGKILL)
-            await self._process.wait()
+            await self._killed()
             return "closed its output and went on running, so it was killed"
         if status >= 0:
             return f"exited with status {status}"
         return f"was ended by {_signal_name(-status)}"
 
-    async def end(self) -> None:
-        """End it, and all that it started, however it takes it; at most twice `GRACE` seconds."""
+    async def end(self, shutdown: Deadline) -> None:
+        """End it, and all that it started, however it takes it.
+
+        It has two steps of `GRACE` seconds each for that, or of its parts of `shutdown`.
+        """
         try:
             with contextlib.suppress(OSError):
                 self.stdin.close()
@@ -95,15 +108,24 @@ class ServerProcess:
                 if number is not None:
                     self._signal(number)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(GRACE):
+                    async with asyncio.timeout(shutdown.part(GRACE)):
                         await self._process.wait()
                         return
         finally:
             # Its children too: what it left behind would hold on to its ports and files.
             self._signal(signal.SIGKILL)
-            await self._process.wait()
+            await self._killed()
             if self._guard is not None:
                 await self._guard.release()
+
+    async def _killed(self) -> None:
+        """Wait for its end after SIGKILL, and for no other.
+
+        Up to Python 3.12, `wait` lasts until its pipes are closed as well. Who has left the group
+        may hold them for ever; and where nobody reads on, asyncio does not see their end.
+        """
+        self._transport.close()
+        await self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -124,8 +146,11 @@ async def start(program: Program, environ: Mapping[str, str]) -> ServerProcess:
         )
     if program.cwd is not None and not os.path.isdir(program.cwd):  # noqa: PTH112, ASYNC240
         raise ProgramError(f"found no folder {program.cwd!r} to start {program.title!r} in")
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        # As `create_subprocess_exec` does it, which keeps the transport to itself.
+        transport, protocol = await loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(limit=_LIMIT, loop=loop),
             found,
             *program.args,
             stdin=asyncio.subprocess.PIPE,
@@ -138,12 +163,14 @@ async def start(program: Program, environ: Mapping[str, str]) -> ServerProcess:
     except (OSError, ValueError) as exc:
         words = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise ProgramError(f"cannot start {program.title!r}: {words}") from exc
+    process = asyncio.subprocess.Process(transport, protocol, loop)
     try:
         guard = await _Guard.watch(process.pid)
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
+        transport.close()
         raise
-    return ServerProcess(process, guard)
+    return ServerProcess(process, transport, guard)
 
 
 class _Guard:

@@ -10,6 +10,7 @@ import stat
 import sys
 from typing import Protocol, TypeAlias
 
+from config.options import PromptOptions
 from pipeline.core import slash
 from pipeline.core.events import (
     InputEnded,
@@ -24,7 +25,7 @@ PromptEvent: TypeAlias = (
     PromptSubmitted | RequestSubmitted | PromptRejected | PromptCancelled | InputEnded
 )
 
-MAX_CHARS = 1_000_000
+MAX_CHARS = PromptOptions().max_chars
 _CHUNK = 64 * 1024
 _MAX_BYTES_PER_CHAR = 4
 _CONTINUATION = bytes(range(0x80, 0xC0))
@@ -255,6 +256,6 @@ def _count_chars(line: bytes | bytearray) -> int:
 
 def _too_long(found: int, expected: int) -> PromptRejected:
     return PromptRejected(
-        reason=f"found a prompt of {found:,} characters, expected at most {expected:,}; "
-        "it was skipped: split it, or let a tool read the file"
+        reason=f"found a prompt of {found:,} characters, expected at most {expected:,} "
+        "(--max-prompt-chars); it was skipped: split it, or let a tool read the file"
     )

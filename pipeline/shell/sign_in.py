@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from pipeline.core.events import SignInEnded, SignInStarted
-from pipeline.shell.authorizer import Authorizer, NoAuthorizer
+from pipeline.shell.authorizer import Authorizer, Learn, NoAuthorizer
 
 
 class ToldAuthorizer:
@@ -21,6 +21,10 @@ class ToldAuthorizer:
     def is_under_way(self) -> bool:
         """Are credentials being got?"""
         return self._under_way > 0
+
+    def disclose(self, learn: Learn) -> None:
+        """As the authorizer does it."""
+        self._inner.disclose(learn)
 
     async def headers(self, method: str, url: str) -> Mapping[str, str]:
         """As the authorizer has them."""

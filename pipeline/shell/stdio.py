@@ -15,6 +15,8 @@ from loguru import logger
 from config.options import MailboxOptions, StreamOptions
 from pipeline.core.commands import Get, Post
 from pipeline.core.events import FrameReceived, PostAnswered, StreamOpened
+from pipeline.core.session.http import CUT
+from pipeline.deadline import Deadline
 from pipeline.mailbox import Mailbox
 from pipeline.shell.http_sse import StreamEndedError, StreamTooLargeError, StreamUnreachableError
 from pipeline.shell.process import Program, ProgramError, ServerProcess, start
@@ -40,6 +42,7 @@ async def read_process(
     options: StreamOptions,
     push: Callable[[StreamOpened | FrameReceived], None],
     room: Callable[[], Awaitable[None]],
+    shutdown: Deadline | None = None,
 ) -> None:
     """Start the program and read it to its end; never returns normally.
 
@@ -65,7 +68,7 @@ async def read_process(
         await asyncio.wait([complaints], timeout=1.0)
     finally:
         pipe.process = None
-        await process.end()
+        await process.end(Deadline() if shutdown is None else shutdown)
         complaints.cancel()
         await asyncio.gather(complaints, return_exceptions=True)
     said = f"; it said {pipe.last_words!r}" if pipe.last_words else ""
@@ -152,7 +155,10 @@ class PipeSender:
         )
 
     def cut(self, id_: str) -> None:
-        """Nothing is open: answers come as lines."""
+        """Say at once how far a message came; one that has not left does not leave any more."""
+        for post in tuple(self._open):
+            if post.id == id_:
+                self._answer(post, reason=CUT, is_sent=post is self._written)
 
     def drop(self) -> None:
         """Nothing is open."""
@@ -199,6 +205,8 @@ class PipeSender:
     def _answer(
         self, post: Post, *, status: int | None = None, reason: str = "", is_sent: bool = True
     ) -> None:
+        if post not in self._open:
+            return  # it was cut while the process did not read
         self._open.remove(post)
         self._put(
             PostAnswered(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.values import FaultWish
+from config.recording_values import FaultWish
 from pipeline.bending.bends import Bend, Bends, choose
 from pipeline.bending.reader import read_script
 from pipeline.core.events import (

@@ -65,8 +65,8 @@ async def test_a_silent_model_is_given_up_with_its_own_patience(path: Path) -> N
     done = await bent(run, f"silence@{seq_of(run, ModelFinished, 2)}")
     reasons = [failed.reason for failed in only(ModelFailed, done)]
     assert reasons == [
-        "the model fell silent for 7 s in mid answer (silence)",
-        *["the model did not begin within 20 s (first_token)"] * 3,
+        "the model fell silent for 7 s in mid answer (--model-silence)",
+        *["the model did not begin within 20 s (--model-first-token)"] * 3,
     ]
     assert after(done, ModelFailed) == 11.0
     assert after(done, ModelFailed, 2) == 31.0
@@ -99,7 +99,7 @@ async def test_an_answer_that_never_ended_in_the_recording_is_given_up_here_too(
     run = record(path, sse_plan(model_attempts=1), *recorded)
     done = await bent(run, f"delay:1@{seq_of(run, ModelSpoke)}")
     (failed,) = only(ModelFailed, done)
-    assert failed.reason == "the model fell silent for 60 s in mid answer (silence)"
+    assert failed.reason == "the model fell silent for 60 s in mid answer (--model-silence)"
     assert after(done, ModelFailed) == 63.5
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.values import FaultKind, FaultWish
+from config.recording_values import FaultKind, FaultWish
 from pipeline.bending.bends import Bend, Bends
 from pipeline.bending.clock import MICRO, VirtualClock
 from pipeline.bending.line import Due, End, Line

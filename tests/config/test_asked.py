@@ -3,7 +3,8 @@
 import pytest
 
 from config.command_line import UsageError, read_command_line
-from config.settings import REQUESTS, Settings
+from config.commands import REQUESTS
+from config.settings import Settings
 
 
 def read(*argv: str, **environ: str) -> Settings:
@@ -48,9 +49,12 @@ def test_all_of_it_is_what_was_said() -> None:
         (["--answer", "=yes"], "--answer: found '=yes', expected NAME=VALUE"),
         (["--root", ""], "--root: found an empty name, expected a folder"),
         (["--root", "a", "--root", "a"], "--root: the same folder was given twice"),
-        (["--question-timeout", "0"], "--question-timeout: found '0', expected a number above 0"),
+        (
+            ["--question-timeout", "0"],
+            "--question-timeout: found '0', expected a number of seconds above 0",
+        ),
         (["--server-log-level", "x"], "--server-log-level: found 'x', expected 'debug'"),
-        (["resume", "f", "--elicit", "ask"], "option '--elicit' goes with chat, tools, call"),
+        (["show", "f", "--elicit", "ask"], "option '--elicit' goes with chat, tools, call"),
     ],
 )
 def test_what_is_wrong_is_told_with_what_was_expected(argv: list[str], text: str) -> None:

@@ -14,9 +14,19 @@ from config.prices import Price
 from config.settings import Settings
 from config.values import SinkWish
 from config.variables import FLAGS, VARIABLES
+from pipeline.plans import SHARED
 
 ROOT = Path(__file__).parents[2]
 URL = "http://localhost:3001/sse"
+ELSEWHERE = (
+    "serve_port",
+    "oauth_redirect_port",
+    "oauth_timeout",
+    "max_prompt_chars",
+    "list_pause",
+    "shutdown_timeout",
+)
+"""Numbers that are in no group of options that this file looks at."""
 SECRET = "s3cr3t-value"
 SCRIPT = """
 import os, sys
@@ -40,7 +50,7 @@ def read(*argv: str, dotenv: Path | None = None, **environ: str) -> Settings:
 
 _NAMES = (
     "tools, call, resources, templates, read, prompts, prompt, skills, complete, serve, replay, "
-    "resume, fork, show, diff, lint, migrate, redact"
+    "resume, fork, show, diff, lint, migrate, redact, outbox"
 )
 _LIVE = (
     "chat, tools, call, resources, templates, read, prompts, prompt, skills, complete, resume, fork"
@@ -158,10 +168,12 @@ def test_each_field_of_a_group_comes_from_its_own_flag_or_variable() -> None:
         field: 100 + place
         for place, field in enumerate(VARIABLES)
         if Settings.model_fields[field].annotation in (int, float)
-        and not field.startswith(("serve_", "max_turns", "start_", "call_", "oauth_", "question_"))
+        and field not in (*SHARED, *ELSEWHERE)
     } | {"mailbox_low": 1, "retry_first_delay": 2, "webhook_first_delay": 3}
-    numbers |= {"max_event_bytes": 5000, "max_body_bytes": 6000}
-    settings = read(**{VARIABLES[field]: str(value) for field, value in numbers.items()})
+    numbers |= {"max_event_bytes": 5000, "max_body_bytes": 6000, "max_answer_bytes": 7000}
+    numbers |= {"connect_timeout": 7, "retry_max_wish": 8}
+    variables = {VARIABLES[field]: str(value) for field, value in numbers.items()}
+    settings = read(**variables, RXMCP_SHUTDOWN_TIMEOUT="900")
     groups = (
         *(settings.retry, settings.heartbeat, settings.mailbox, settings.stream, settings.post),
         *(settings.model_options, settings.webhook, settings.recording),
@@ -172,6 +184,12 @@ def test_each_field_of_a_group_comes_from_its_own_flag_or_variable() -> None:
     assert settings.retry.total == numbers["retry_total"]
     assert settings.model_options.silence == numbers["model_silence"]
     assert settings.webhook.drain == numbers["webhook_drain"]
+
+
+def test_what_a_webhook_has_at_the_end_is_a_part_of_the_end() -> None:
+    assert read().webhook.drain == 5
+    assert read("--shutdown-timeout", "4").webhook.drain == 2
+    assert read("--shutdown-timeout", "60", "--webhook-drain", "30").webhook.drain == 30
 
 
 @pytest.mark.parametrize(
@@ -377,15 +395,24 @@ def test_no_error_shows_a_secret(argv: list[str], environ: dict[str, str]) -> No
 # --- what is refused ------------------------------------------------------------------------
 
 KINDS = "expected console, jsonl=PATH or webhook=URL"
+SIZE = "number of bytes, or one with a unit: KiB, MiB, GiB (1024), kB, MB, GB (1000)"
 
 
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
         (["--sever", URL], "unknown option '--sever'; did you mean '--server'?"),
-        (["--silence", "abc"], "--silence: found 'abc', expected a number"),
-        (["--silence", "0"], "--silence: found '0', expected a number above 0"),
-        (["--silence", "inf"], "--silence: found 'inf', expected a finite number"),
+        (["--silence", "abc"], "--silence: found 'abc', expected a number of seconds"),
+        (["--silence", "0"], "--silence: found '0', expected a number of seconds above 0"),
+        (["--silence", "inf"], "--silence: found 'inf', expected a finite number of seconds"),
+        (["--retry-factor", "x"], "--retry-factor: found 'x', expected a number"),
+        (["--max-event-bytes", "1KiB/s"], "--max-event-bytes: found '1KiB/s', expected a " + SIZE),
+        (["--max-body-bytes", "never"], "--max-body-bytes: found 'never', expected a " + SIZE),
+        (
+            ["--max-body-bytes", "1kB"],
+            "--max-body-bytes: found '1000', expected 1024 bytes or more",
+        ),
+        (["--max-tools", "0"], "--max-tools: found '0', expected 1 or more"),
         (["--max-turns", "1.5"], "--max-turns: found '1.5', expected a whole number"),
         (["--max-turns", "0"], "--max-turns: found '0', expected 1 or more"),
         (["serve", "--port", "65536"], "--port: found '65536', expected 65535 or less"),
@@ -486,7 +513,23 @@ KINDS = "expected console, jsonl=PATH or webhook=URL"
         ),
         (
             ["--call-timeout", "900"],
-            "--call-timeout: found 900, expected no more than --call-timeout-max, which is 600",
+            "--call-timeout: found 900, expected no more than --call-timeout-max, which is 600; "
+            "raise that, too",
+        ),
+        (
+            ["--call-timeout-max", "30"],
+            "--call-timeout-max: found 30, expected no less than --call-timeout, which is 60; "
+            "lower that, too",
+        ),
+        (
+            ["--call-timeout", "31", "--call-timeout-max", "30"],
+            "--call-timeout: found 31, expected no more than --call-timeout-max, which is 30; "
+            "raise that, too",
+        ),
+        (
+            ["--webhook-drain", "8"],
+            "--webhook-drain: found 8, expected no more than half of --shutdown-timeout, which is "
+            "15; raise that, too",
         ),
         (
             ["--max-budget-usd", "1", "--model", "qwen3"],
@@ -502,11 +545,12 @@ def test_what_is_wrong_is_told_in_one_line(argv: list[str], text: str) -> None:
 @pytest.mark.parametrize(
     ("environ", "text"),
     [
-        ({"RXMCP_SILENCE": "x"}, "RXMCP_SILENCE: found 'x', expected a number"),
+        ({"RXMCP_SILENCE": "x"}, "RXMCP_SILENCE: found 'x', expected a number of seconds"),
         ({"RXMCP_QUIET": "x"}, "RXMCP_QUIET: found 'x', expected true or false"),
         (
             {"RXMCP_MAILBOX_LOW": "600"},
-            "RXMCP_MAILBOX_LOW: found 600, expected no more than RXMCP_MAILBOX_HIGH, which is 512",
+            "RXMCP_MAILBOX_LOW: found 600, expected no more than --mailbox-high, which is 512; "
+            "raise that, too",
         ),
         ({"RXMCP_SINK": "foo"}, f"RXMCP_SINK: unknown sink 'foo'; {KINDS}"),
         ({"RXMCP_MODEL": "\udcff"}, "RXMCP_MODEL: found bytes that are no UTF-8 text"),
@@ -524,7 +568,7 @@ def test_a_bad_variable_is_told_by_its_name(environ: dict[str, str], text: str) 
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"RXMCP_SILENCE=x\n", "RXMCP_SILENCE in {}: found 'x', expected a number"),
+        (b"RXMCP_SILENCE=x\n", "RXMCP_SILENCE in {}: found 'x', expected a number of seconds"),
         (
             b"A=1\nMCP_API_KEY s3cr3t-value\n",
             "line 2 of {}: found no variable, expected NAME=value",
@@ -594,10 +638,20 @@ def page(*argv: str) -> str:
     return str(caught.value)
 
 
-def test_the_help_page_names_every_flag_and_fits_80_columns() -> None:
+def test_the_whole_help_page_names_every_flag_and_variable_and_fits_80_columns() -> None:
+    text = page("--help-all")
+    for flag in FLAGS.values():
+        assert f" {flag.name} {flag.metavar}".rstrip() in text
+    for field, variable in VARIABLES.items():
+        assert field in FLAGS or f"  {variable} " in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_help_page_has_what_one_needs_and_leads_to_the_rest() -> None:
     text = page("-h")
     for flag in FLAGS.values():
-        assert f"{flag.name} {flag.metavar}".strip() in text
+        assert (f" {flag.name} {flag.metavar}".rstrip() in text) is not flag.is_detail
+    assert "--help-all shows them all" in " ".join(text.split())
     for name in ("--json", "--version", "--help", "-q, ", "-v, ", "-p, ", "-H, ", "130"):
         assert name in text
     for variable in ("MCP_SERVER_URL", "MCP_API_KEY", "ANTHROPIC_BASE_URL", "RXMCP_SERVE_PORT"):
@@ -612,13 +666,20 @@ def test_the_help_page_names_every_flag_and_fits_80_columns() -> None:
         ("call", "--ignore-tool-error", "--prompt"),
         ("serve", "--port", "--server"),
         ("read", "--elicit", "--port"),
-        ("resume", "--silence", "--sampling"),
+        ("resume", "--silence", "--ignore-tool-error"),
     ],
 )
 def test_a_command_has_a_page_of_its_own(command: str, has: str, lacks: str) -> None:
     text = page(command, "--help")
     assert has in text
     assert lacks not in text.split("Variables:")[0]
+
+
+def test_the_whole_page_of_a_command_has_its_details_and_no_others() -> None:
+    assert "--max-pages" in page("tools", "--help-all")
+    assert "--max-pages" not in page("tools", "--help")
+    assert "--max-pages" not in page("serve", "--help-all")
+    assert "shows them all" not in page("serve", "--help"), "there is no more"
 
 
 def test_the_version_is_one_line() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.values import FaultWish, read_faults
+from config.recording_values import FaultWish, read_faults
 
 
 def test_a_fault_is_a_kind_and_the_number_of_an_event() -> None:

@@ -50,9 +50,9 @@ def test_words_are_read_as_getopt_reads_them(
     [
         (["--modle", "x"], "unknown option '--modle'; did you mean '--model'?"),
         (["--mod", "x"], "unknown option '--mod'; did you mean '--model'?"),
-        (["--zzzz"], "unknown option '--zzzz'; --help shows them all"),
-        (["--zzzz=secret"], "unknown option '--zzzz'; --help shows them all"),
-        (["-qx"], "unknown option '-x'; --help shows them all"),
+        (["--zzzz"], "unknown option '--zzzz'; --help-all shows them all"),
+        (["--zzzz=secret"], "unknown option '--zzzz'; --help-all shows them all"),
+        (["-qx"], "unknown option '-x'; --help-all shows them all"),
         (["--sink"], "option '--sink' needs a value, found the end of the line"),
         (
             ["--model", "--quiet"],

@@ -60,7 +60,9 @@ def test_what_is_no_size_is_refused_with_the_units(word: str) -> None:
 
 
 def test_a_size_that_would_make_a_file_of_every_line_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--rotate-size: found '10240', expected 65536 or more"):
+    with pytest.raises(
+        UsageError, match=r"--rotate-size: found '10240', expected 65536 bytes or more"
+    ):
         read("--rotate-size", "10KiB")
 
 

@@ -23,10 +23,11 @@ CONTEXT: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") o
 
 
 class Client:
-    """`python main.py` against one server."""
+    """`python main.py` against one server; `folder` is for files that its options name."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         self.url = url
+        self.folder = folder
         self.options: list[str] = []
         self.variables: dict[str, str] = {}
         self.status = 0
@@ -146,7 +147,7 @@ def _authorization(client: Client) -> None:
     }
     client.variables |= {named[key]: str(CONTEXT[key]) for key in named if key in CONTEXT}
     if "private_key_pem" in CONTEXT:
-        key = Path(tempfile.mkdtemp()) / "key.pem"
+        key = client.folder / "key.pem"
         key.write_text(CONTEXT["private_key_pem"], "utf-8")
         client.options += ["--oauth-private-key-file", str(key)]
     flows = {
@@ -185,13 +186,14 @@ WISHES: dict[str, Callable[[Client], None]] = {
 
 def main() -> int:
     """Fulfil the scenario's wish; the first exit status that is not 0."""
-    client = Client(sys.argv[-1])
-    if SCENARIO in WISHES:
-        WISHES[SCENARIO](client)
-    elif SCENARIO.startswith("sep-2640-"):
-        skills_read(client)
-    else:
-        authorized(client)
+    with tempfile.TemporaryDirectory() as folder:
+        client = Client(sys.argv[-1], Path(folder))
+        if SCENARIO in WISHES:
+            WISHES[SCENARIO](client)
+        elif SCENARIO.startswith("sep-2640-"):
+            skills_read(client)
+        else:
+            authorized(client)
     return client.status
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,7 @@ class Outcome:
         return f"{self.verdict} {self.passed}/{self.scored}"
 
 
+@cache
 def node() -> str | None:
     """A Node that runs the suite (22 or newer): npm's own `node`, or the one on the path."""
     packaged = NODE / "node" / "bin" / "node"

@@ -203,3 +203,13 @@ def test_a_command_is_a_tool_and_the_rest(line: str, expected: tuple[str, str]) 
 )
 def test_commands_are_cut_outside_of_quotes_only(text: str, expected: tuple[str, ...]) -> None:
     assert split_commands(text) == expected
+
+
+@pytest.mark.parametrize("depth", [150, 900, 100_000])
+@pytest.mark.parametrize("text", ['{{"a": {deep}}}', "a:={deep}"])
+def test_values_nested_too_deep_are_refused_before_anything_has_to_walk_them(
+    text: str, depth: int
+) -> None:
+    deep = "[" * depth + "]" * depth
+    with pytest.raises(ArgumentsError, match="found"):
+        parse_arguments(text.format(deep=deep), {})

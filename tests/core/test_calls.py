@@ -148,7 +148,9 @@ def test_no_more_calls_than_the_limit_are_under_way() -> None:
     assert kinds(out) == ["ToolStarted", "ToolEnded"]
     ended = one(ToolEnded, out)
     assert ended.outcome == "not_sent"
-    assert ended.reason == "2 calls are under way already, and that is the limit"
+    assert ended.reason == (
+        "2 calls are under way already, and that is the limit (--max-pending-calls)"
+    )
     table, _ = calls.on_reply(table, reply("call:c1"))
     assert posts(started(table, "c4")[1]) == ["call:c4"]
 
@@ -484,7 +486,9 @@ def test_a_posted_call_whose_route_is_gone_is_unknown_and_nothing_more() -> None
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_a_call_that_was_accepted_goes_on(status: int) -> None:
     table, _ = started(connected(), "c1")
-    assert calls.on_posted(table, posted("call:c1", status)) == (table, ())
+    table, out = calls.on_posted(table, posted("call:c1", status))
+    assert table.open["c1"].is_posted
+    assert out == ()
 
 
 @pytest.mark.parametrize(

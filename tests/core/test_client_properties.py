@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.core.agent.machine import step
 from pipeline.core.agent.state import initial
@@ -536,9 +537,8 @@ def test_no_id_is_used_twice_and_a_state_goes_back_only_to_what_it_was_given_for
 def test_without_a_person_nobody_is_asked_and_all_ends_the_same(
     actions: list[tuple[Action, int]], policy: Any
 ) -> None:
-    fields = {name: getattr(PLAN, name) for name in PLAN.__struct_fields__}
     sampling = "never" if policy == "never" else "always"
-    world = ended(actions, Plan(**{**fields, "elicitation": policy, "sampling": sampling}))
+    world = ended(actions, replace(PLAN, elicitation=policy, sampling=sampling))
     assert only(Ask, world.log) == []
     pairs(world, ToolStarted, ToolEnded, "call")
     pairs(world, RequestStarted, RequestEnded, "request")

@@ -171,7 +171,7 @@ def test_a_torn_line_is_told_wherever_it_was_torn(length: int) -> None:
         (b"", "truncated"),
         (b"\x00\x00\x00\x00", "malformed"),
         (b'{"seq":1,"at":"x","kind":"tool_started","call":"","server":"","tool":"","arguments":{"a":'
-         + b"[" * 5000 + b"]" * 5000 + b"}}", "recursion"),
+         + b"[" * 5000 + b"]" * 5000 + b"}}", "nested deeper than 200 levels"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_not_ours_is_told_in_words(line: bytes, found: str) -> None:

@@ -13,17 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_types import jsonrpc as official
 
+from pipeline.core import jsonrpc
 from pipeline.core.codec import Entry, decode_entry, encode_entry
 from pipeline.core.commands import CallModel, Item, Passing, Post, ReadPrompt, StartTimer
 from pipeline.core.events import (
     AnswerCompleted,
     CallSubmitted,
+    FrameReceived,
     InputEnded,
     Internal,
     Json,
     ModelFailed,
+    ModelFinished,
     ModelSpoke,
     ModelThought,
+    Problem,
     PromptCancelled,
     PromptRejected,
     PromptSubmitted,
@@ -505,6 +509,66 @@ def test_a_seed_server_that_echoes_no_ids_has_one_call_at_a_time(world: World) -
                     if call.is_posted and call.tool.server == route.server
                 ]
                 assert len(sent) <= 1
+
+
+def is_answer(item: Passing) -> bool:
+    """A frame that answers one request of ours, by its id."""
+    if not isinstance(item, FrameReceived) or item.event != "message":
+        return False
+    try:
+        messages = jsonrpc.decode(item.data)
+    except jsonrpc.NotJsonRpcError:
+        return False
+    return all(isinstance(each, jsonrpc.Reply) and isinstance(each.id, str) for each in messages)
+
+
+def but_problems(items: list[Passing]) -> list[Passing]:
+    return [item for item in items if not isinstance(item, Problem)]
+
+
+@quick
+@given(ANY)
+def test_an_answer_that_comes_twice_makes_nothing_the_second_time_and_changes_nothing_after(
+    world: World,
+) -> None:
+    again = Core(PLAN)
+    for item, out in world.steps:
+        assert but_problems(again.feed(item)) == but_problems(out)
+        if is_answer(item):
+            assert but_problems(again.feed(item)) == [item]
+
+
+@quick
+@given(ANY)
+def test_a_turn_of_the_model_that_ends_twice_ends_once_and_costs_once(world: World) -> None:
+    again = Core(PLAN)
+    for item, out in world.steps:
+        assert again.feed(item) == out
+        if isinstance(item, ModelFinished | ModelFailed):
+            assert again.feed(item) == [item]
+
+
+@quick
+@given(st.permutations(range(PLAN.max_pending_calls)), st.sampled_from([0, 4]))
+def test_answers_in_any_order_reach_the_calls_that_they_are_for(
+    order: list[int], kind: int
+) -> None:
+    """`kind` 0 is MCP 2024-11-05; 4 is the seed dialect, once the server has echoed an id."""
+    world = World()
+    world.feed(*connects(world, kind), *connects(world, kind + 1), *asks(world, 0))
+    if kind:
+        world.feed(finished(1, use("t0", "mcp__a__add", a=0)))
+        world.feed(frame("result", {"id": world.posts()[-1].id, **OK}, "a"))
+    turn = len(only(CallModel, world.log))
+    world.feed(finished(turn, *(use(f"u{n}", "mcp__a__add", a=n) for n in order)))
+    posts = [post for post in world.posts() if post.id.startswith("call:")][-len(order) :]
+    for n in order:
+        result: Json = {"content": [text_block(posts[n].id)]}
+        by_name = frame("result", {"id": posts[n].id, **result}, "a")
+        world.feed(by_name if kind else answered(posts[n].id, result, "a"))
+    ends = only(ToolEnded, world.log)[-len(order) :]
+    assert [end.content[0]["text"] for end in ends] == [posts[n].id for n in order]
+    assert [f"call:{end.call}" for end in ends] == [posts[n].id for n in order]
 
 
 @quick

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.difference import NOTHING, describe, differences, places
-from pipeline.core.events import Json, PromptSubmitted, ToolStarted
+from pipeline.core.commands import CallModel, Item, StartTimer
+from pipeline.core.difference import NOTHING, describe, differences, is_same, places
+from pipeline.core.events import Json, PromptSubmitted, ToolEnded, ToolStarted
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,41 @@ def test_items_of_two_kinds_are_told_whole_and_of_one_kind_by_their_places() -> 
         'recorded: {"kind":"prompt_submitted","text":"hi"}',
         "now:      nothing",
     ]
+
+
+def _ended(structured: Any) -> Item:
+    return ToolEnded(call="c1", server="s", tool="t", outcome="answered", structured=structured)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_ended({"a": 1, "b": 2}), _ended({"b": 2, "a": 1})),
+        (_ended({"a": 2}), _ended({"a": 2.0})),
+        (StartTimer(id="t", seconds=60), StartTimer(id="t", seconds=60.0)),
+        (
+            CallModel(call="m", messages=({"x": 1}, {"y": 2}), since=1),
+            CallModel(call="m", messages=({}, {"y": 2}), since=1),
+        ),
+    ],
+)
+def test_items_are_the_same_if_a_recording_would_say_the_same_of_both(
+    one: Item, other: Item
+) -> None:
+    assert is_same(one, other)
+    assert is_same(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_ended({"ok": True}), _ended({"ok": 1})),
+        (_ended([0, [False]]), _ended([0, [0]])),
+        (_ended(None), _ended({})),
+        (PromptSubmitted(text="a"), PromptSubmitted(text="b")),
+        (PromptSubmitted(text="a"), StartTimer(id="a", seconds=1)),
+    ],
+)
+def test_items_that_a_recording_tells_apart_are_not_the_same(one: Item, other: Item) -> None:
+    assert not is_same(one, other)
+    assert not is_same(other, one)

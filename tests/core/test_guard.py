@@ -26,7 +26,7 @@ from pipeline.core.events import (
     StreamLost,
     TimerFired,
 )
-from pipeline.core.guard import Guard
+from pipeline.core.guard import MOST_LEARNED, Guard
 from pipeline.core.plan import Plan, ServerPlan
 
 KEY, OTHER, SHORT = "known-key-1/x", "other-key-2", "ollama"
@@ -207,6 +207,50 @@ def test_no_other_server_gets_it_and_no_argument_ever() -> None:
         Entry(8, "t", StartTimer(id=IS_KEY, seconds=1.0)),
     ):
         assert guard.revealed(entry) == entry
+
+
+def test_what_is_learned_is_known_from_then_on_under_the_next_numbers() -> None:
+    door = Door()
+    item = PromptSubmitted(text="token-one token-two")
+    assert door(item) == [item]
+    door.guard.learn(["token-one", "short", KEY, "token-one"])
+    door.guard.learn(["token-one", "token-two"])
+    assert door(item) == [PromptSubmitted(text="[redacted:known:4] [redacted:known:5]")]
+    assert door(PromptSubmitted(text=KEY)) == [PromptSubmitted(text=IS_KEY)]
+
+
+def test_a_run_without_secrets_may_learn_some() -> None:
+    door = Door([])
+    door.guard.learn(["token-one"])
+    assert door(frame("a token-one")) == [frame("a [redacted:known:1]")]
+    assert door(ModelSpoke(call="1", text="toke")) == []
+
+
+def test_what_is_learned_is_given_back_to_no_server() -> None:
+    """A refresh token belongs to the authorization server, whatever the other one calls it."""
+    door = Door()
+    door.guard.learn(["token-one"])
+    door(frame("/m?x=token-one"))
+    entry = posted("http://h/m?x=[redacted:known:4]")
+    assert door.guard.revealed(entry) == entry
+
+
+def test_of_very_many_that_were_learned_the_oldest_are_forgotten_and_no_given_one() -> None:
+    door = Door()
+    for number in range(MOST_LEARNED + 1):
+        door.guard.learn([f"token-number-{number:04}"])
+    (first, second, given_one) = door(
+        frame("token-number-0000"), frame("token-number-0001"), frame(KEY)
+    )
+    assert (first, given_one) == (frame("token-number-0000"), frame(IS_KEY))
+    assert second == frame("[redacted:known:5]")
+
+
+def test_a_guard_that_is_off_learns_nothing() -> None:
+    guard = Guard(VALUES, own={}, on_hit=lambda _source, _placeholder: None, is_off=True)
+    guard.learn(["token-one"])
+    item = PromptSubmitted(text=f"{KEY} token-one")
+    assert guard.inputs(item) == (item,)
 
 
 TEXTS = st.lists(

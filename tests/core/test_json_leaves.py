@@ -127,3 +127,12 @@ def strings_in(value: Any) -> set[str]:
             return set[str]().union(*(strings_in(child) for child in value))
         case _:
             return set()
+
+
+def test_a_text_with_half_a_character_in_it_is_looked_into_and_keeps_its_places() -> None:
+    text = r'{"a":"\ud800","b":"{\"c\":\"x\\udc00\"}"}'
+    found = {leaf.text: leaf for leaf in leaves(text)}
+    assert list(found) == ["a", "\ufffd", "b", "c", "x\ufffd"]
+    assert text[slice(*found["x\ufffd"].lift(0, 1))] == "x"
+    assert text[slice(*found["x\ufffd"].lift(1, 2))] == r"\\udc00"
+    assert [leaf.text for leaf in strings(text)][:2] == ["a", "\ufffd"]

@@ -95,6 +95,9 @@ def test_a_batch_is_read_in_order() -> None:
         (' \r\n[{"method":"n"},{"x":1},{"id":1,"result":{}}]', 2, "1 of a batch of 3"),
         (f'[{{"method":"n","params":{"[" * 150 + "]" * 150}}},{{"method":"n"}}]', 1, "1 of"),
         ('[null,{"method":"n"}]', 1, "1 of a batch of 2"),
+        ('[{"method":"n"},{"id":NaN,"result":{}},{"method":"m"}]', 2, "1 of a batch of 3"),
+        (f'[{"[" * 90_000}{"]" * 90_000},{{"method":"n"}}]', 1, "1 of a batch of 2 are left out"),
+        ('[{"id":1,"id":2,"result":{}},{"method":"n"}]', 1, "1 of a batch of 2"),
     ],
 )
 def test_what_is_no_message_in_a_batch_spoils_only_itself(
@@ -122,6 +125,34 @@ def test_a_batch_of_many_faults_is_told_once() -> None:
     assert len(found) == 2
     assert isinstance(found[1], Malformed)
     assert found[1].reason.startswith("50000 of a batch of 50001 are left out")
+
+
+def test_half_a_character_spoils_neither_its_message_nor_its_batch() -> None:
+    reply = Reply("a", {"x": "\ufffd"})
+    assert decode(r'{"id":"a","result":{"x":"\ud800"}}') == (reply,)
+    assert decode(r'[{"id":"a","result":{"x":"\udfff"}},{"method":"n"}]') == (
+        reply,
+        Notification("n", {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"id":1,"id":2,"result":{}}', "id"),
+        ('{"id":1,"result":{"id":1},"result":{"id":2}}', "result"),
+        ('{"method":"n","params":{},"method":"m"}', "method"),
+    ],
+)
+def test_a_message_that_says_a_thing_twice_is_refused_for_it_could_mean_either(
+    text: str, name: str
+) -> None:
+    with pytest.raises(NotJsonRpcError, match=f"found {name!r} twice"):
+        decode(text)
+
+
+def test_what_is_repeated_inside_of_a_message_is_read_as_json_readers_do() -> None:
+    assert decode('{"id":"a","result":{"id":1,"x":2,"x":3}}') == (Reply("a", {"id": 1, "x": 3}),)
 
 
 def test_keys_in_another_case_are_other_keys() -> None:
@@ -163,7 +194,7 @@ def test_a_long_foreign_text_is_shortened_in_the_error() -> None:
 @pytest.mark.parametrize("depth", [150, 900, 100_000])
 def test_a_message_nested_too_deep_is_refused_at_the_door(depth: int) -> None:
     nested = "[" * depth + "]" * depth
-    with pytest.raises(NotJsonRpcError, match="nested too deep"):
+    with pytest.raises(NotJsonRpcError, match="nested too deep, expected no more than 100"):
         decode(f'{{"id":"a","result":{{"x":{nested}}}}}')
 
 

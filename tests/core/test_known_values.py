@@ -1,6 +1,7 @@
 """A known value is found however it is written, and a look tells texts that cannot hold one."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote
 
 import pytest
@@ -32,6 +33,12 @@ def values_in(known: KnownValues, text: str) -> list[str]:
         json.dumps([VALUE]).replace("abc", r"\u0061b\u0063"),
         json.dumps([VALUE]).replace("+", r"\u002B").replace("=", r"\u003d"),
         f"event: x\ndata: {json.dumps([VALUE])}\n\n",
+        *[b64encode(b"~" * ahead + VALUE.encode()).decode() for ahead in range(4)],
+        *[
+            urlsafe_b64encode(b"~" * ahead + f"{VALUE}{VALUE[0]}".encode()).decode()
+            for ahead in (0, 1)
+        ],
+        json.dumps([b64encode(VALUE.encode()).decode()]).replace("/", r"\/"),
     ],
 )
 def test_a_value_is_found_however_it_is_written(text: str) -> None:
@@ -78,6 +85,22 @@ def test_a_look_never_misses_a_value(before: str, after: str, value: str, depth:
     for level in range(depth):
         text = json.dumps([text], ensure_ascii=level % 2 == 0)
     assert KnownValues([value]).may_be_in(text)
+
+
+@given(st.binary(), st.binary(), st.text(st.characters(codec="utf-8"), min_size=8), st.booleans())
+def test_base64_hides_no_value_wherever_it_stands(
+    before: bytes, after: bytes, value: str, is_for_urls: bool
+) -> None:
+    encode = urlsafe_b64encode if is_for_urls else b64encode
+    text = encode(before + value.encode() + after).decode()
+    known = KnownValues([value])
+    assert known.may_be_in(text)
+    assert value in values_in(known, text)
+
+
+def test_base64_of_a_short_value_is_not_looked_for() -> None:
+    known = KnownValues(["pin42"])
+    assert known.find(b64encode(b"pin42").decode()) == []
 
 
 @given(st.text(), st.text(min_size=1))

@@ -35,3 +35,9 @@ def test_json_of_another_shape_is_told() -> None:
     with pytest.raises(BrokenTurnError, match=r"found '\[1\]', expected JSON"):
         decode("[1]", dict[str, int])
     assert len(shown("x" * 1000)) < 100
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+def test_json_nested_too_deep_is_no_turn(depth: int) -> None:
+    with pytest.raises(BrokenTurnError, match=r"no more than 100 levels|recursion"):
+        decode("[" * depth + "]" * depth, object)

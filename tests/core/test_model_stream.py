@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.core import model_stream
 from pipeline.core.events import ModelFinished, ModelSpoke, ModelThought, Tokens
 from pipeline.core.model_block import BrokenTurnError
 from pipeline.core.model_stream import ErrorEventError, ModelTurn
@@ -285,8 +284,10 @@ def test_a_turn_has_begun_with_its_first_block() -> None:
     assert not turn.is_complete
 
 
-def test_an_endless_turn_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_stream, "MAX_TURN_BYTES", 1000)
-    pieces = [delta(0, "text_delta", text="x")] * 100
-    with pytest.raises(BrokenTurnError, match="more than 1,000"):
-        run([begin(), start(0, type="text", text=""), *pieces])
+def test_an_endless_turn_is_cut_and_says_what_would_let_it_through() -> None:
+    turn = ModelTurn("c1", "m", most=1000)
+    turn.feed("content_block_start", json.dumps(start(0, type="text", text="")))
+    piece = json.dumps(delta(0, "text_delta", text="x" * 450))
+    turn.feed("content_block_delta", piece)
+    with pytest.raises(BrokenTurnError, match=r"more than 1,000 .* \(--max-answer-bytes\)"):
+        turn.feed("content_block_delta", piece)

@@ -287,7 +287,7 @@ def test_the_model_is_asked_only_so_often() -> None:
     now, _ = asked((server(1), CREATE, SAMPLE), (server(2), CREATE, SAMPLE), of=of)
     assert len(now.open) == 1
     _, out = questions.ask(now, server(3), CREATE, SAMPLE)
-    assert error_of(out) == (-1, "this client's limit is 1 such requests")
+    assert error_of(out) == (-1, "this client's limit is 1 such requests (--max-samples)")
 
 
 def test_what_a_person_did_not_want_does_not_count() -> None:
@@ -372,7 +372,10 @@ def test_more_than_so_many_are_refused() -> None:
     of = table(max_questions=2)
     now, out = asked(*((server(n), ELICIT, FORM) for n in (1, 2, 3)), of=of)
     assert len(now.open) == 2
-    assert error_of(out) == (-32603, "2 questions are open already, and that is the limit")
+    assert error_of(out) == (
+        -32603,
+        "2 questions are open already, and that is the limit (--max-questions)",
+    )
 
 
 def test_a_question_that_comes_twice_is_one() -> None:

@@ -265,7 +265,8 @@ def test_a_list_that_runs_in_a_circle_ends_and_says_so() -> None:
 def test_a_list_without_end_is_cut_and_says_so() -> None:
     pages = [{"resources": [{"uri": "a"}] * 2, "nextCursor": str(n)} for n in range(9)]
     _, out = asked(LIST, *pages[:3], table=table_of(max_pages=3))
-    assert one(RequestEnded, out).reason == "the list is cut after 6 items"
+    reason = one(RequestEnded, out).reason
+    assert reason == "the list is cut after 6 items (--max-pages, --max-tools)"
     _, out = asked(LIST, *pages[:2], table=table_of(max_tools=3))
     assert len((result_of(out) or {})["resources"]) == 3
 

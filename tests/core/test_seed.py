@@ -79,7 +79,7 @@ def test_an_endpoint_without_a_session_id_is_of_no_use() -> None:
         ('{"tools":[]}', "found a dict, expected a list of tools"),
         ("null", "found a NoneType"),
         ("", "truncated"),
-        ("[" * 5000 + "]" * 5000, "ecursion"),
+        ("[" * 5000 + "]" * 5000, "nested too deep, expected no more than 100 levels"),
         ("[" * 200 + "]" * 200, "nested too deep"),
     ],
 )

@@ -342,6 +342,59 @@ def test_a_probe_that_ends_without_an_answer_leads_to_a_handshake() -> None:
     assert one(Post, out).message["method"] == "initialize"
 
 
+NOBODY: Json = {"status": None, "reason": "connection refused", "is_sent": False}
+
+
+def test_an_answer_is_given_up_once_nobody_is_there_twice_in_a_row() -> None:
+    state, out = play(step, resuming(), posted(GET, **NOBODY), PAUSE, posted(NEXT_GET, **NOBODY))
+    assert one(RequestLost, out) == RequestLost(
+        server="s",
+        id=CALL,
+        reason="the answer could not be taken up again: connection refused",
+    )
+    assert [o for o in out if o in STOPS] == STOPS
+    assert session(state).answers == {}
+
+
+def test_a_server_that_is_there_in_between_is_not_taken_for_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answers, "LONGEST", 99.0)
+    third, fourth = "resume:call:c1:4", "resume:call:c1:5"
+    items = [posted(GET, **NOBODY), PAUSE, streaming(NEXT_GET), ended(NEXT_GET), PAUSE]
+    plan = an_http_plan("s", max_resumptions=9)
+    state = after(streaming(CALL), broken(retry_ms=100), PAUSE, *items, plan=plan)
+    out = then(state, posted(third, **NOBODY), PAUSE)
+    assert only(RequestLost, out) == []
+    assert one(Get, out).id == fourth
+
+
+def test_the_pauses_of_an_answer_that_does_not_come_on_have_an_end() -> None:
+    plan = an_http_plan("s", max_resumptions=1000)
+    state, out = play(step, after(streaming(CALL), plan=plan), broken(retry_ms=None))
+    pauses = [out[1]]
+    for number in range(2, 9):
+        state, out = play(step, state, PAUSE, posted(f"resume:call:c1:{number}", 503))
+        pauses += [timer for timer in only(StartTimer, out) if timer.id == PAUSE.id]
+        if only(RequestLost, out):
+            break
+    assert [timer.seconds for timer in pauses if isinstance(timer, StartTimer)] == [1.0, 2.0, 4.0]
+    assert "3 attempts to take it up again brought nothing" in one(RequestLost, out).reason
+
+
+def test_a_server_that_wishes_for_a_long_pause_gets_it_once() -> None:
+    state, out = play(step, after(streaming(CALL)), broken(retry_ms=60_000))
+    assert out[1] == StartTimer(id="resume:call:c1", seconds=60.0)
+    out = then(state, PAUSE, posted(GET, 503))
+    assert one(RequestLost, out).id == CALL
+
+
+def test_a_new_event_gives_an_answer_all_its_time_again() -> None:
+    state = after(streaming(CALL), broken(retry_ms=6000), PAUSE, streaming(GET))
+    out = then(state, ended(GET, last_event_id="8", retry_ms=6000))
+    assert one(StartTimer, out).seconds == 6.0
+
+
 # --- bounds -------------------------------------------------------------------------------------
 
 

@@ -281,14 +281,18 @@ def test_no_more_pages_are_read_than_the_limit_says() -> None:
     session, out = say(listing(), *pages)
     assert session.phase == "ready"
     assert one(ToolsListed, out).tools == (ADD,) * 3
-    assert one(Problem, out).detail == "the tool list is cut after 3 tools"
+    assert one(Problem, out).detail == (
+        "the tool list is cut after 3 tools (--max-pages, --max-tools)"
+    )
     assert posts(out) == ["list:s:1.2", "list:s:1.3"]
 
 
 def test_no_more_pages_are_read_once_there_are_tools_enough() -> None:
     session, out = say(listing(), page(1, *[ADD] * 5, cursor="x"))
     assert session.phase == "ready"
-    assert one(Problem, out).detail == "the tool list is cut after 5 tools"
+    assert one(Problem, out).detail == (
+        "the tool list is cut after 5 tools (--max-pages, --max-tools)"
+    )
 
 
 @pytest.mark.parametrize(

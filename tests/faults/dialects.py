@@ -45,11 +45,16 @@ def method_of(message: Json) -> str:
 
 def call_in(message: Json) -> Call:
     """The call that a message asks for."""
+    n = arguments_in(message)["n"]
     if "tool" in message:
-        return Call(message["id"], message["args"]["n"])
-    params = message["params"]
-    token = params.get("_meta", {}).get("progressToken")
-    return Call(message["id"], params["arguments"]["n"], token)
+        return Call(message["id"], n)
+    return Call(message["id"], n, message["params"].get("_meta", {}).get("progressToken"))
+
+
+def arguments_in(message: Json) -> Json:
+    """What a call is made with."""
+    arguments: Json = message["args"] if "tool" in message else message["params"]["arguments"]
+    return arguments
 
 
 def text_of(n: int) -> str:

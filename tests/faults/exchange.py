@@ -1,5 +1,6 @@
 """One request to the fault switchboard, the stream that answers it, and what is done about it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,11 +16,15 @@ _CHUNKED = "Transfer-Encoding: chunked\r\n"
 
 
 class Stream:
-    """A response that is an event stream; `is_framed`: it comes in chunks, so an end shows."""
+    """A response that is an event stream; `is_framed`: it comes in chunks, so an end shows.
+
+    What several send over it at once is not mixed, however slow one of them is.
+    """
 
     def __init__(self, peer: Peer, *, is_framed: bool) -> None:
         self.peer = peer
         self._is_framed = is_framed
+        self._turn = asyncio.Lock()
 
     async def begin(self, head: str = "") -> None:
         framing = _CHUNKED if self._is_framed else ""
@@ -27,9 +32,25 @@ class Stream:
         await self.peer.send(f"{first}{framing}{head}\r\n".encode())
 
     async def send(self, data: bytes) -> None:
+        async with self._turn:
+            await self._send(data)
+
+    async def drip(self, data: bytes) -> None:
+        """One byte at a time."""
+        async with self._turn:
+            for byte in data:
+                await self._send(bytes([byte]))
+                await asyncio.sleep(0)
+
+    async def _send(self, data: bytes) -> None:
+        self.write(data)
+        await self.peer.writer.drain()
+
+    def write(self, data: bytes) -> None:
+        """Hand it to the socket, without waiting until that takes it."""
         if self._is_framed:
             data = b"%x\r\n%s\r\n" % (len(data), data)
-        await self.peer.send(data)
+        self.peer.writer.write(data)
 
     async def end(self) -> None:
         if self._is_framed:
@@ -56,6 +77,11 @@ class Exchange:
     @property
     def call(self) -> Call:
         return dialects.call_in(self.message)
+
+    @property
+    def is_question(self) -> bool:
+        """A JSON-RPC request, or a call of the seed dialect: it has an id, and wants an answer."""
+        return "id" in self.message and bool(self.method)
 
     @property
     def session(self) -> str:

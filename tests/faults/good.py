@@ -26,12 +26,12 @@ async def well(x: Exchange) -> None:
         case "DELETE" if x.dialect == "http":
             x.server.sessions.pop(x.session, None)
             await status("200 OK")(x)
-        case "POST" if not _is_known(x):
+        case "POST" if not is_known(x):
             await status("404 Not Found")(x)
         case "POST" if x.method == CALL:
             for step in (run, accept, answer, end):
                 await step(x)
-        case "POST" if "id" in x.message and x.method:
+        case "POST" if x.is_question:
             await _answer_request(x)
         case "POST":
             await status("202 Accepted")(x)
@@ -94,7 +94,7 @@ async def name_endpoint(x: Exchange) -> None:
 
 async def own_stream(x: Exchange) -> None:
     """The server's own stream, which says nothing; or the rest of one that may be resumed."""
-    if not _is_known(x):
+    if not is_known(x):
         await status("404 Not Found")(x)
         return
     await begin(x)
@@ -162,7 +162,8 @@ def _tools_of_seed() -> str:
     return dialects.json.dumps(dialects.TOOLS)
 
 
-def _is_known(x: Exchange) -> bool:
+def is_known(x: Exchange) -> bool:
+    """Is it of a session that the server knows, where it needs one?"""
     if x.dialect == "modern" or x.method in ("initialize", "server/discover"):
         return True
     return x.session in x.server.sessions

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.events import Problem, StreamLost, ToolEnded
+from pipeline.core.events import Problem, StreamLost, ToolDelayed, ToolEnded
 from tests.faults.dialects import FLAGS, Dialect
 from tests.faults.exchange import On
 from tests.faults.ledger import Verdict, judge_run
@@ -40,8 +40,9 @@ class Met:
         """All that the user is told of troubles, in words."""
         calls = [end.reason for end in self.ends]
         problems = [problem.detail for problem in self.played.only(Problem)]
+        delays = [delayed.reason for delayed in self.played.only(ToolDelayed)]
         losses = [lost.reason for lost in self.played.only(StreamLost)]
-        return "\n".join((*calls, *problems, *losses, self.played.ended.reason))
+        return "\n".join((*calls, *problems, *delays, *losses, self.played.ended.reason))
 
 
 async def meet(

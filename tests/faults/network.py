@@ -3,8 +3,9 @@
     play_scene("black_hole", "sse", "http")   # runs tests/faults/scenes.py in new namespaces
 
 `unshare -Urnm` needs no rights of its own on most systems, and a new network namespace has nothing
-but its loopback device: what happens there reaches nobody. `tc` (iproute2) makes the hole. Where
-one of them is missing or forbidden, the test is skipped and says why.
+but its loopback device: what happens there reaches nobody. `tc` (iproute2) makes the hole, and
+`nft` one for the packets of one direction. Where one of them is missing or forbidden, the test is
+skipped and says why.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -24,15 +26,15 @@ _UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount")
 _UP = "ip link set lo up && exec"
 _HOLE = ("root", "tbf", "rate", "8bit", "burst", "1", "limit", "1")
 """A bucket that no packet fits into: each is dropped, and nobody is told."""
+_TABLE = "table ip hole { chain out { type filter hook output priority 0; tcp %s %d drop; }; }"
 
 
 def play_scene(name: str, *dialects: Dialect) -> None:
     """Run a scene in each dialect; it fails the test with what the scene says."""
-    if why := _why_not():
+    if why := why_no_network():
         pytest.skip(why)
-    command = (*_UNSHARE, "sh", "-c", f'{_UP} "$@"', "sh", sys.executable, "-m")
     done = subprocess.run(
-        (*command, "tests.faults.scenes", name, *dialects),
+        in_own_network(sys.executable, "-m", "tests.faults.scenes", name, *dialects),
         cwd=_ROOT,
         capture_output=True,
         text=True,
@@ -40,6 +42,11 @@ def play_scene(name: str, *dialects: Dialect) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def in_own_network(*words: str) -> tuple[str, ...]:
+    """The command that runs this one where there is nothing but a loopback device."""
+    return (*_UNSHARE, "sh", "-c", f'{_UP} "$@"', "sh", *words)
 
 
 async def open_hole() -> None:
@@ -52,25 +59,39 @@ async def close_hole() -> None:
     await _tc("del", "root")
 
 
+async def open_half(way: Literal["sport", "dport"], port: int) -> None:
+    """From now on what comes from this port vanishes, or what goes to it; the rest arrives."""
+    await _run("nft", _TABLE % (way, port))
+
+
+async def close_half() -> None:
+    """Both ways are open again."""
+    await _run("nft", "flush ruleset")
+
+
 async def look_up_by(conf: Path) -> None:
     """Have names looked up as this `resolv.conf` says; nobody outside the namespace sees that."""
     place = str(Path("/etc/resolv.conf").resolve())
-    program = await asyncio.create_subprocess_exec("mount", "--bind", str(conf), place)
-    assert await program.wait() == 0, f"{place} cannot be replaced"
+    await _run("mount", "--bind", str(conf), place)
 
 
 async def _tc(verb: str, *words: str) -> None:
-    program = await asyncio.create_subprocess_exec("tc", "qdisc", verb, "dev", "lo", *words)
-    assert await program.wait() == 0, f"tc {verb} failed"
+    await _run("tc", "qdisc", verb, "dev", "lo", *words)
+
+
+async def _run(*words: str) -> None:
+    program = await asyncio.create_subprocess_exec(*words)
+    assert await program.wait() == 0, f"{' '.join(words)} failed"
 
 
 @functools.cache
-def _why_not() -> str:
+def why_no_network() -> str:
     """Why there are no namespaces here; empty if there are."""
-    for program in ("unshare", "ip", "tc"):
+    for program in ("unshare", "ip", "tc", "nft"):
         if shutil.which(program) is None:
             return f"{program!r} is not installed, and no network can be made without it"
     hole = " ".join(_HOLE)
-    words = ("sh", "-c", f"ip link set lo up && tc qdisc add dev lo {hole}")
+    half = _TABLE % ("sport", 1)
+    words = ("sh", "-c", f"ip link set lo up && tc qdisc add dev lo {hole} && nft '{half}'")
     done = subprocess.run((*_UNSHARE, *words), capture_output=True, text=True, check=False)
     return f"no network of one's own: {done.stderr.strip()}" if done.returncode else ""

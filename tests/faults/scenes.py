@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-from pipeline.core.events import StreamLost, ToolEnded
+from pipeline.core.events import StreamLost, ToolEnded, ToolsChanged
 from tests.faults.dialects import CALL, FLAGS, Dialect
 from tests.faults.exchange import Exchange, On
 from tests.faults.good import accept, answer, end, run
 from tests.faults.ledger import judge_run
-from tests.faults.network import close_hole, look_up_by, open_hole
+from tests.faults.network import close_half, close_hole, look_up_by, open_half, open_hole
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, play, playing
 
@@ -47,6 +47,47 @@ async def black_hole(dialect: Dialect) -> None:
             played = await client.ended()
     assert [each.outcome for each in played.only(ToolEnded)] == ["unknown", "answered"]
     assert judge_run(server.ledger, played.items).is_clean
+    assert played.ended.code == 0, played.ended
+
+
+async def mute_way_back(dialect: Dialect) -> None:
+    """What the server says vanishes, and what it is told arrives."""
+
+    async def vanish(x: Exchange) -> None:
+        await open_half("sport", x.server.port)
+
+    lines = Lines(["act n=1"], is_open=True)
+    async with switchboard(dialect, On(CALL, run, accept, vanish, answer, end)) as server:
+        argv = ("--server", server.url, "--dialect", FLAGS[dialect], *_SHORT)
+        async with playing(*argv, lines=lines, env=_QUICK) as client:
+            await client.saw(ToolEnded, outcome="unknown")
+            await close_half()
+            lines.say("act n=2")
+            await client.saw(ToolEnded, outcome="answered")
+            lines.end()
+            played = await client.ended()
+    assert judge_run(server.ledger, played.items).is_clean
+    assert played.ended.code == 0, played.ended
+
+
+async def mute_way_there(dialect: Dialect) -> None:
+    """What the server is told vanishes; TCP may bring it when the call was long given up."""
+    lines = Lines(is_open=True)
+    async with switchboard(dialect) as server:
+        argv = ("--server", server.url, "--dialect", FLAGS[dialect], *_SHORT)
+        async with playing(*argv, lines=lines, env=_QUICK) as client:
+            await client.saw(ToolsChanged)
+            await open_half("dport", server.port)
+            lines.say("act n=1")
+            await client.saw(ToolEnded)
+            await close_half()
+            lines.say("act n=2")
+            await client.saw(ToolEnded, outcome="answered")
+            lines.end()
+            played = await client.ended()
+        await server.is_alone()
+    assert judge_run(server.ledger, played.items).is_clean
+    assert played.only(ToolEnded)[0].outcome in ("unknown", "not_sent")
     assert played.ended.code == 0, played.ended
 
 
@@ -90,7 +131,17 @@ async def mute_resolver(dialect: Dialect) -> None:
     assert "within 0.5 s (--connect-timeout)" in played.ended.reason, played.ended
 
 
-SCENES = {each.__name__: each for each in (black_hole, short_hole, nobody_there, mute_resolver)}
+SCENES = {
+    each.__name__: each
+    for each in (
+        black_hole,
+        mute_way_back,
+        mute_way_there,
+        short_hole,
+        nobody_there,
+        mute_resolver,
+    )
+}
 
 if __name__ == "__main__":
     for word in sys.argv[2:]:

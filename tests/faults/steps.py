@@ -8,11 +8,12 @@ import zlib
 
 from tests.faults.dialects import BY_ANSWER
 from tests.faults.exchange import Exchange
-from tests.faults.good import begin, right_answer, status, told
+from tests.faults.good import Verb, begin, right_answer, status, told
 from tests.support.wire import hold as hold_peer
 from tests.support.wire import rst as reset_peer
 
 _BEAT = 0.02  # seconds between two signs of life
+_AWAY = 0.05  # seconds that nobody listens after `go_away`
 RETRY_MS = 150
 
 
@@ -64,11 +65,28 @@ async def progress(x: Exchange) -> None:
         await asyncio.sleep(_BEAT)
 
 
+def reports(count: int) -> Verb:
+    """Progress, so many times."""
+
+    async def step(x: Exchange) -> None:
+        for n in range(1, count + 1):
+            token = x.call.token
+            await x.out.send(told("notifications/progress", progressToken=token, progress=n))
+
+    return step
+
+
 async def drip(x: Exchange) -> None:
     """The right answer, one byte at a time."""
-    for byte in right_answer(x):
-        await x.out.send(bytes([byte]))
-        await asyncio.sleep(0)
+    await x.out.drip(right_answer(x))
+
+
+async def drip_for_ever(x: Exchange) -> None:
+    """A line that never ends, one byte at a time."""
+    await x.out.send(b"data: ")
+    while not x.out.peer.writer.is_closing():
+        await x.out.send(b"x")
+        await asyncio.sleep(_BEAT)
 
 
 async def keep(x: Exchange) -> None:
@@ -82,6 +100,23 @@ async def expire(x: Exchange) -> None:
     """The server knows no session any more, and says so."""
     x.server.sessions.clear()
     await status("404 Not Found")(x)
+
+
+def pause(seconds: float) -> Verb:
+    """Nothing for so long, then what is next in the script."""
+
+    async def step(_: Exchange) -> None:
+        await asyncio.sleep(seconds)
+
+    return step
+
+
+async def go_away(x: Exchange) -> None:
+    """It is restarted, slowly: for a moment nobody is there, and then it knows nothing."""
+    if x.server.is_listening:  # else another request has just done the same
+        await x.server.down()
+        await asyncio.sleep(_AWAY)
+        await x.server.listen()
 
 
 async def restart(x: Exchange) -> None:

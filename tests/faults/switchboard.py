@@ -6,44 +6,53 @@
 
 Raw asyncio, so that it can do what no framework can. What it does about a request is a script, as
 in `tests/support/wire.py`: bytes are sent as they are, steps (`good.py`, `steps.py`) know the
-dialect. A request that no `On` is for gets what a good server gives.
+dialect. A request that no `On` is for, and that `pick` has no script for, gets what a good server
+gives.
 """
 
 import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from tests.faults import dialects
 from tests.faults.dialects import OF_ONE_STREAM, Dialect, Json
-from tests.faults.exchange import Exchange, On, Stream
+from tests.faults.exchange import Exchange, On, Step, Stream
 from tests.faults.good import well
 from tests.faults.ledger import Ledger
 from tests.support.wire import Peer, Request, read_request, rst
 
 DEADLINE = 20.0
+Pick: TypeAlias = Callable[[Exchange], Sequence[Step] | None]
+"""Chooses the script for a request by what it says; None: it has none for this one."""
 
 
 class Switchboard:
     """`seen` is all that it was asked, in order; `begun` counts the sessions.
 
     `sessions` are those that it knows, with the stream of each where the dialect has one; `logs`
-    holds what streams that may be resumed have still to say.
+    holds what streams that may be resumed have still to say. `streams` are the requests for an
+    event stream (GET) that are being answered.
     """
 
-    def __init__(self, dialect: Dialect, faults: Sequence[On], *, is_framed: bool) -> None:
+    def __init__(
+        self, dialect: Dialect, faults: Sequence[On], *, is_framed: bool, pick: Pick
+    ) -> None:
         self.dialect: Dialect = dialect
         self.is_framed = is_framed
         self.ledger = Ledger()
         self.seen: list[Exchange] = []
+        self.streams: set[Exchange] = set()
         self.sessions: dict[str, Stream | None] = {}
         self.logs: dict[str, list[bytes]] = {}
         self.port = 0
         self.begun = 0
         self.crashes: list[BaseException] = []
         self._faults = faults
+        self._pick = pick
         self._counts: Counter[str] = Counter()
         self._peers: dict[Peer, asyncio.Task[None]] = {}
         self._listener: asyncio.Server | None = None
@@ -54,6 +63,15 @@ class Switchboard:
         path = "sse" if self.dialect in OF_ONE_STREAM else "mcp"
         return f"http://127.0.0.1:{self.port}/{path}"
 
+    @property
+    def is_listening(self) -> bool:
+        return self._listener is not None
+
+    @property
+    def asked(self) -> Counter[str]:
+        """How often it read which JSON-RPC id of a request."""
+        return Counter(str(each.message["id"]) for each in self.seen if each.is_question)
+
     def all(self, method: str) -> list[Exchange]:
         """Those requests of a method, in order."""
         return [each for each in self.seen if each.method == method]
@@ -63,6 +81,11 @@ class Switchboard:
         async with asyncio.timeout(DEADLINE), self._changed:
             await self._changed.wait_for(lambda: len(self.all(method)) >= count)
         return self.all(method)[count - 1]
+
+    async def reached(self, count: int) -> None:
+        """Wait, for as long as it takes, until it has read so many JSON-RPC requests."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.asked.total() >= count)
 
     async def is_alone(self) -> None:
         """Wait until no client is connected."""
@@ -86,6 +109,7 @@ class Switchboard:
         """Nobody listens, and nobody is connected, until `listen`."""
         assert self._listener is not None, "down before it was up"
         self._listener.close()
+        self._listener = None
         await self.forget()
 
     async def stop(self) -> None:
@@ -117,7 +141,7 @@ class Switchboard:
             self.crashes.append(exc)
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # as above
                 await writer.wait_closed()
             del self._peers[peer]
             await self._tell()
@@ -129,10 +153,20 @@ class Switchboard:
         exchange = Exchange(self, peer, request, message, method)
         self.seen.append(exchange)
         await self._tell()
-        count = self._counts[method]
-        fault = next((each for each in self._faults if each.is_for(method, count)), None)
-        for step in (well,) if fault is None else fault.script:
-            await (peer.send(step) if isinstance(step, bytes) else step(exchange))
+        if request.method == "GET":
+            self.streams.add(exchange)
+        try:
+            for step in self._script(exchange, self._counts[method]):
+                await (peer.send(step) if isinstance(step, bytes) else step(exchange))
+        finally:
+            self.streams.discard(exchange)
+
+    def _script(self, exchange: Exchange, count: int) -> Sequence[Step]:
+        script = self._pick(exchange)
+        if script is not None:
+            return script
+        faults = (each.script for each in self._faults if each.is_for(exchange.method, count))
+        return next(faults, (well,))
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -141,10 +175,10 @@ class Switchboard:
 
 @asynccontextmanager
 async def switchboard(
-    dialect: Dialect, *faults: On, is_framed: bool = True
+    dialect: Dialect, *faults: On, is_framed: bool = True, pick: Pick = lambda _: None
 ) -> AsyncGenerator[Switchboard]:
     """Listen on a free port until the block ends; a step that failed fails the test."""
-    server = Switchboard(dialect, faults, is_framed=is_framed)
+    server = Switchboard(dialect, faults, is_framed=is_framed, pick=pick)
     await server.listen()
     try:
         yield server

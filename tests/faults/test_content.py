@@ -12,7 +12,7 @@ from pipeline.core.events import ToolProgress
 from tests.faults import dialects
 from tests.faults.dialects import BY_ANSWER, CALL, DIALECTS, FLAGS, JSON_RPC, Dialect
 from tests.faults.exchange import Exchange, On
-from tests.faults.good import accept, answer, as_json, end, run, say, told
+from tests.faults.good import accept, answer, as_json, end, right_text, run, say, told
 from tests.faults.meeting import meet
 from tests.faults.rows import ROWS, saying
 from tests.faults.steps import begin_packed, bomb
@@ -99,10 +99,6 @@ async def test_text_that_can_drive_a_terminal_is_harmless_there_and_raw_in_the_r
     assert told_end["content"][0]["text"] == f"did 1{WILD}"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="msgspec takes no lone surrogate, so the whole message is refused and its answer lost",
-)
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_a_lone_surrogate_costs_one_character_and_not_the_answer(dialect: Dialect) -> None:
     """JavaScript writes one whenever text was cut between the two halves of a character."""
@@ -113,14 +109,31 @@ async def test_a_lone_surrogate_costs_one_character_and_not_the_answer(dialect: 
     assert first.content[0]["text"] == f"{dialects.text_of(1)}\ufffd"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="limits are told with flags that do not exist: they are variables (RXMCP_…) only",
-)
+@pytest.mark.parametrize("dialect", BY_ANSWER)
+async def test_so_it_is_in_a_body_that_is_json(dialect: Dialect) -> None:
+    lone = as_json(lambda x: right_text(x).replace('did 1"', 'did 1\\ud800"').encode())
+    met = await meet(dialect, On(CALL, run, lone))
+    assert met.ends[0].content[0]["text"] == "did 1\ufffd"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_recording_with_half_a_character_in_it_is_valid_utf_8_and_is_replayed(
+    dialect: Dialect, tmp_path: Path
+) -> None:
+    lone = saying("\ud800", is_escaped=True)
+    async with switchboard(dialect, On(CALL, run, accept, lone, end)) as server:
+        words = ("--server", server.url, "--dialect", FLAGS[dialect], "--sink", "jsonl=run.jsonl")
+        ended = await run_program(*words, cwd=tmp_path, stdin=b"act n=1\n")
+    assert ended.code == 0
+    assert "\ufffd" in (tmp_path / "run.jsonl").read_bytes().decode("utf-8", "strict")
+    replayed = await run_program("replay", "run.jsonl", "--check", cwd=tmp_path)
+    assert replayed.code == 0, replayed.words
+
+
 @pytest.mark.parametrize("name", ["an endless line", "a large body"])
 async def test_a_limit_is_told_with_a_setting_that_exists(name: str) -> None:
     row = ROWS[name]
     argv = ("--call-timeout", "5")
     met = await meet("http", On(CALL, *row.script), argv=argv, env=row.env)
     (flag,) = re.findall(r"--[a-z-]+", met.ends[0].reason)
-    assert flag in help_text("rxmcp")
+    assert f" {flag} " in help_text("rxmcp", has_details=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.core.commands import Post
+from pipeline.core.commands import Get, Post
 from pipeline.core.events import (
     AnswerCompleted,
     RunEnded,
@@ -19,7 +19,7 @@ from tests.faults.exchange import Exchange, On
 from tests.faults.good import accept, run
 from tests.faults.ledger import judge_run
 from tests.faults.meeting import meet
-from tests.faults.steps import expire, restart, rst, silence
+from tests.faults.steps import expire, keep, restart, rst, silence
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, playing
 
@@ -59,6 +59,23 @@ async def test_a_server_that_restarts_is_met_again_and_its_tools_are_read_again(
     assert len(met.played.only(SessionClosed)) == 1
     assert len(met.played.only(SessionReady)) == 2
     assert len(met.played.only(ToolsChanged)) == 2
+
+
+async def test_an_answer_of_a_server_that_is_gone_is_soon_given_up() -> None:
+    """What it could have been taken up from is gone with it."""
+
+    async def die(x: Exchange) -> None:
+        await x.server.down()
+
+    lines = Lines(["act n=1"], is_open=True)
+    async with switchboard("http", On(CALL, run, accept, keep, die)) as server:
+        argv = ("--server", server.url, "--dialect", "http")
+        async with playing(*argv, lines=lines, env=QUICK) as client:
+            await client.saw(ToolEnded, outcome="unknown")
+            asked = [each for each in client.memory.items if isinstance(each, Get)]
+            lines.end()
+            await client.ended()
+    assert len([get for get in asked if get.id.startswith("resume:")]) == 2
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -155,3 +172,12 @@ async def test_an_answer_without_an_id_that_comes_too_late_is_not_taken_for_the_
     met = await meet("seed", late, On(CALL, run, accept, mute, n=2))
     assert [each.outcome for each in met.ends] == ["unknown", "answered"]
     assert met.ends[1].content[0]["text"] == "did 2"
+
+
+@pytest.mark.parametrize("dialect", ["seed", "sse", "http"])
+async def test_nothing_goes_to_the_session_of_a_server_that_has_restarted(dialect: Dialect) -> None:
+    met = await meet(dialect, On(CALL, run, accept, restart))
+    sessions = [x.session for x in met.server.seen]
+    begun = sessions.index("session-2")
+    assert "session-1" in sessions[:begun]
+    assert "session-1" not in sessions[begun:]

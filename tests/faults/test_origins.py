@@ -27,6 +27,43 @@ async def test_not_a_byte_goes_where_a_redirect_to_another_origin_points(
     assert "redirect" in met.told
 
 
+LEADS_AWAY = (
+    *("//127.0.0.1:{port}/m", "https://127.0.0.1:{port}/m", "http://localhost:{own}/m"),
+    *("http://user:word@127.0.0.1:{own}/m", "http://127.0.0.1:{own}@127.0.0.1:{port}/m"),
+    *("\\\\127.0.0.1:{port}/m", "javascript:alert(1)", "file:///etc/passwd", "http://", ""),
+)
+"""Redirects: to another host, port or scheme, with a user in them, or to no place at all."""
+
+
+@pytest.mark.parametrize("location", LEADS_AWAY)
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_redirect_that_leads_away_is_not_followed_however_it_is_written(
+    dialect: Dialect, location: str
+) -> None:
+    async with serve([hear], is_http=False) as canary:
+
+        async def moved(x: Exchange) -> None:
+            place = location.format(port=canary.port, own=x.server.port)
+            await status("307 Moved", location=place)(x)
+
+        faults = [On(FIRST[dialect], moved, n=None)]
+        met = await meet(dialect, *faults, argv=("-H", "X-Canary: tweet"))
+        assert canary.accepted == 0
+    assert met.played.ended.code == NO_CONNECTION
+    assert "redirect" in met.told
+    assert "/m" not in {x.request.target for x in met.server.seen}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_redirect_in_a_circle_ends_after_five_hops(dialect: Dialect) -> None:
+    circle = On(FIRST[dialect], status("307 Moved", location="?again"), n=None)
+    met = await meet(dialect, circle, env={"RXMCP_RETRY_FIRST_ATTEMPTS": "0"})
+    assert met.played.ended.code == NO_CONNECTION
+    assert "redirected more than 5 times" in met.told
+    hops = len(met.server.all(FIRST[dialect]))
+    assert hops <= 2 * 6  # the first request and five hops; a server is found out in two ways
+
+
 @pytest.mark.parametrize("dialect", BY_ANSWER)
 async def test_a_redirect_on_the_same_origin_keeps_method_and_message(dialect: Dialect) -> None:
     met = await meet(dialect, On(CALL, status("307 Moved", location="/other")))
@@ -38,7 +75,8 @@ async def test_a_redirect_on_the_same_origin_keeps_method_and_message(dialect: D
 ELSEWHERE = (
     *("http://127.0.0.1:{port}/m", "//127.0.0.1:{port}/m", "https://127.0.0.1:{port}/m"),
     *("http://user@127.0.0.1:{own}/m", "\\\\127.0.0.1:{port}/m", "/\\127.0.0.1:{port}/m"),
-    *("javascript:alert(1)", "file:///etc/passwd", " ", "http://localhost:{own}/m"),
+    *("javascript:alert(1)", "file:///etc/passwd", "http://localhost:{own}/m"),
+    *("", " ", "http://127.0.0.1:{own}@127.0.0.1:{port}/m", "http://[::1]:{own}/m"),
 )
 
 

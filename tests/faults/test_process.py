@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.events import PostAnswered, SessionReady, StreamLost, ToolEnded
+from pipeline.core.events import PostAnswered, SessionReady, StreamLost, ToolEnded, ToolsChanged
 from tests.faults.dialects import DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
 from tests.faults.ledger import judge_run
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, playing
-from tests.support.servers import reference_server
+from tests.support.real_servers import official
+from tests.support.servers import Server, free_port, reference_server
 
 PATIENT = {**QUICK, "RXMCP_RETRY_ATTEMPTS": "10000"}
 
@@ -39,6 +40,38 @@ async def test_a_server_that_is_frozen_is_found_dead_and_used_again_when_it_thaw
             played = await client.ended()
     assert isinstance(lost, StreamLost)
     assert "nothing arrived for 0.3 s" in lost.reason
+    assert played.ended.code == 0
+
+
+async def test_a_frozen_server_that_answers_each_call_by_itself_costs_a_call_and_not_the_next(
+    tmp_path: Path,
+) -> None:
+    """Nothing is expected of such a server between calls: the deadline of the call tells."""
+    lines, port = Lines(is_open=True), free_port()
+    server = Server(
+        official("http", str(port)),
+        ready="running on",
+        url=f"http://127.0.0.1:{port}/mcp",
+        env={},
+        cwd=tmp_path,
+    )
+    try:
+        words = ("--server", server.url, "--dialect", "http", "--call-timeout", "2")
+        async with playing(*words, lines=lines, env=PATIENT) as client:
+            await client.saw(ToolsChanged)
+            os.kill(server.process.pid, signal.SIGSTOP)
+            lines.say("add a=2 b=3")
+            await client.saw(ToolEnded, outcome="unknown")
+            os.kill(server.process.pid, signal.SIGCONT)
+            lines.say("add a=2 b=4")
+            await client.saw(ToolEnded, outcome="answered")
+            lines.end()
+            played = await client.ended()
+    finally:
+        server.kill()
+    first, second = played.only(ToolEnded)
+    assert "(--call-timeout)" in first.reason
+    assert "6" in str(second.content)
     assert played.ended.code == 0
 
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipeline.core.commands import StartTimer
-from pipeline.core.events import RunEnded, StreamLost
+from pipeline.core.commands import Post, StartTimer
+from pipeline.core.events import RunEnded, StreamLost, ToolDelayed
 from tests.faults.dialects import CALL, DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
 from tests.faults.exchange import On
 from tests.faults.good import accept, begin, finish, name_endpoint, run, say, status
@@ -37,6 +37,34 @@ async def test_retry_after_may_be_a_date(dialect: Dialect) -> None:
     lost = await _first_loss(dialect, On(FIRST[dialect], status("429 No", retry_after=date)))
     assert lost.retry_in is not None
     assert OWN < lost.retry_in <= 60
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_call_that_is_refused_waits_as_long_as_was_asked_for_and_runs_once(
+    dialect: Dialect,
+) -> None:
+    busy = On(CALL, status("503 No", retry_after="1"))
+    met = await meet(dialect, busy, argv=("--call-timeout", "5"))
+    delayed = met.played.one(ToolDelayed)
+    assert (delayed.call, delayed.retry_in) == ("c1", 1.0)
+    assert "HTTP 503" in delayed.reason
+    assert [each.outcome for each in met.ends] == ["answered", "answered"]
+    assert met.server.ledger.executed == {1: 1, 2: 1}
+    ids = [post.id for post in met.played.only(Post) if post.id.startswith("call:")]
+    assert ids == ["call:c1", "call:c1~2", "call:c2"]
+
+
+@pytest.mark.parametrize("line", ["429 No", "503 No"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_server_that_stays_busy_is_asked_a_few_times_and_the_call_was_not_sent(
+    dialect: Dialect, line: str
+) -> None:
+    always = On(CALL, status(line), n=None)
+    met = await meet(dialect, always, argv=("--call-timeout", "5"), prompts=("act n=1",))
+    (end,) = met.ends
+    assert (end.outcome, "it was asked 3 times" in end.reason) == ("not_sent", True)
+    assert len(met.server.all(CALL)) == 3
+    assert met.server.ledger.executed == {}
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,7 @@ async def test_a_recorded_address_gets_no_key_and_one_of_the_command_line_does(
     assert refused.code == 3, refused.err
     assert (
         f"! MCP_API_KEY is not sent to what only the recording names (localhost-{server.port}); "
-        "give --server URL to have it sent\n"
+        "if that is where it belongs, give --server URL\n"
     ) in refused.words
     assert (let_in.code, "MCP_API_KEY" in let_in.err) == (0, False)
 

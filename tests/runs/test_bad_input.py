@@ -33,7 +33,10 @@ def lines_of(ended: Ended) -> list[str]:
         (["--frobnicate"], "unknown option '--frobnicate'"),
         (["--modle", "direct"], "did you mean '--model'?"),
         (["--max-turns", "zero"], "--max-turns: found 'zero', expected a whole number"),
-        (["--call-timeout", "-1"], "--call-timeout: found '-1', expected a number above 0"),
+        (
+            ["--call-timeout", "-1"],
+            "--call-timeout: found '-1', expected a number of seconds above 0",
+        ),
         (["--dialect", "morse"], "--dialect: found 'morse', expected"),
         (
             ["--server", "example.org"],
@@ -177,8 +180,8 @@ async def test_prompts_that_are_none_are_told_and_the_next_one_is_answered(tmp_p
     assert told == [
         "! prompt: found an empty prompt, expected some text",
         "! prompt: found an empty prompt, expected some text",
-        "! prompt: found a prompt of 1,000,013 characters, expected at most 1,000,000; "
-        "it was skipped: split it, or let a tool read the file",
+        "! prompt: found a prompt of 1,000,013 characters, expected at most 1,000,000 "
+        "(--max-prompt-chars); it was skipped: split it, or let a tool read the file",
         "! prompt: the prompt was not valid UTF-8; U+FFFD stands for what could not be read",
     ]
 

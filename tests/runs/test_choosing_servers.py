@@ -50,7 +50,8 @@ def test_a_run_that_goes_on_has_the_servers_it_had_with_todays_credentials() -> 
     known = [server_plan(entry, settings_of()) for entry in ENTRIES]
     assert chosen(known=known) == [WEB, TOOL]
     other = ServerPlan(name="web", url="https://other.test/mcp")
-    assert chosen(known=[other]) == [McpEntry("web", url="https://other.test/mcp")]
+    recorded = McpEntry("web", url="https://other.test/mcp", is_recorded=True)
+    assert chosen(known=[other]) == [recorded]
     assert chosen(known=[ServerPlan(name="local", url="http://127.0.0.1:1/sse")]) == []
 
 
@@ -72,6 +73,11 @@ def test_programs_of_the_folders_own_file_are_started_only_if_allowed() -> None:
     found = choose(settings_of(), [OURS], (), allow=lambda _: True)
     assert found == (OURS,)
     assert chosen("--server", "web", entries=[OURS, WEB]) == [WEB]
+
+
+def test_who_names_the_folders_own_file_has_allowed_its_programs() -> None:
+    named = settings_of("--mcp-config", ".mcp.json")
+    assert choose(named, [OURS], (), allow=lambda _: False) == (OURS,)
 
 
 @pytest.mark.parametrize(

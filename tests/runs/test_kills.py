@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bench.kills import check_killed, check_resumed, kill_once
+from bench import kills
+from bench.kills import Kill, StuckError, kill_once, main
+from bench.kills_checks import check_killed, check_resumed
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import RunEnded, ToolEnded, ToolStarted
@@ -66,3 +68,63 @@ def test_what_is_wrong_after_the_resumed_run_is_seen(
 def test_what_was_recorded_before_the_kill_must_still_be_there() -> None:
     before = entries(NOT_SENT)
     assert "is not what it was" in check_resumed(before, WHOLE, Counter({1: 1}))[0]
+
+
+# --- what the command does ----------------------------------------------------------------------
+
+
+async def test_a_run_that_does_not_come_so_far_is_told_with_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kills, "_DEADLINE", 2.0)
+    monkeypatch.setattr(kills, "_HANDSHAKE", dict.fromkeys(kills.DIALECTS, 10_000_000))
+    with pytest.raises(StuckError, match=r"(?s)the run came to \d+ requests of \d+.*thread"):
+        await kill_once("stuck", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "words"),
+    [
+        (Kill("sse", 3, entries=7, started=2, outcomes=Counter(answered=2)), 0, "nothing wrong"),
+        (
+            Kill("sse", 3, wrong=["c1 is lost"]),
+            1,
+            "again: python -m bench.kills --seed 5 --first 1",
+        ),
+        (StuckError("the run came to 2 requests of 3"), 1, "the run came to 2 requests of 3"),
+    ],
+)
+def test_what_is_wrong_ends_the_command_and_is_told_with_what_runs_it_again(
+    found: Kill | StuckError,
+    status: int,
+    words: str,
+    *,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written: list[str] = []
+
+    async def once(seed: str, _folder: Path) -> Kill:
+        assert seed in ("5/1", "5/2")
+        if isinstance(found, StuckError):
+            raise found
+        return found
+
+    def folder(prefix: str) -> str:
+        made = tmp_path / f"{prefix}{len(list(tmp_path.iterdir()))}"
+        made.mkdir()
+        return str(made)
+
+    def write(_: str, text: str) -> None:
+        written.extend(text.splitlines())
+
+    monkeypatch.setattr(kills, "kill_once", once)
+    monkeypatch.setattr(kills, "write_block", write)
+    monkeypatch.setattr("tempfile.mkdtemp", folder)
+    monkeypatch.setattr("sys.argv", ["kills", "--kills", "2", "--seed", "5"])
+    assert main() == status
+    assert words in capsys.readouterr().out
+    assert bool(written) == (status == 0)
+    if written:
+        assert {"| kills | 2 |", "| calls started, before or after | 4 |"} <= set(written)

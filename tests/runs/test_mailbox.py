@@ -108,3 +108,54 @@ async def test_a_reader_that_is_cancelled_takes_nothing_with_it() -> None:
     reading.cancel()
     mailbox.put(1)
     assert await mailbox.take() == 1
+
+
+# --- items that are weighed -------------------------------------------------------------------
+
+
+def weighing(*sizes: int, overflow: Overflow = "wait") -> Mailbox[int]:
+    """Items that weigh what they are, in a mailbox of 30 bytes, and of 10 for the low mark."""
+    options = MailboxOptions(high=3, low=1, max_bytes=30)
+    mailbox: Mailbox[int] = Mailbox(options, overflow, weigh=lambda size: size)
+    for size in sizes:
+        mailbox.put(size)
+    return mailbox
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_choked"), [((29,), False), ((30,), True), ((10, 19), False), ((10, 20), True)]
+)
+async def test_writers_are_held_back_by_bytes_as_well(
+    sizes: tuple[int, ...], is_choked: bool
+) -> None:
+    assert weighing(*sizes).is_choked is is_choked
+
+
+async def test_one_item_that_is_too_large_is_taken_all_the_same() -> None:
+    mailbox = weighing(1000)
+    assert (mailbox.is_choked, mailbox.heaviest) == (True, 1000)
+    assert await mailbox.take() == 1000
+    assert not mailbox.is_choked
+
+
+async def test_writers_go_on_when_both_are_low_items_and_bytes() -> None:
+    mailbox = weighing(20, 11, 10)
+    assert await mailbox.take() == 20
+    assert await mailbox.take() == 11
+    assert not mailbox.is_choked
+    mailbox = weighing(20, 11)
+    assert await mailbox.take() == 20
+    assert mailbox.is_choked, "one item is few enough, and 11 bytes are too many"
+
+
+async def test_taking_everything_takes_its_weight() -> None:
+    mailbox = weighing(20, 11)
+    assert await mailbox.take_all() == (20, 11)
+    mailbox.put(29)
+    assert (mailbox.is_choked, mailbox.heaviest) == (False, 31)
+
+
+async def test_one_that_drops_the_oldest_drops_by_bytes_as_well_and_keeps_the_newest() -> None:
+    mailbox = weighing(10, 15, 12, 1000, overflow="drop_oldest")
+    assert (mailbox.dropped, mailbox.is_choked) == (3, False)
+    assert await mailbox.take_all() == (1000,)

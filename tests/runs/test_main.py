@@ -50,6 +50,30 @@ def test_the_command_exits_with_the_status(monkeypatch: pytest.MonkeyPatch) -> N
     assert left.value.code == 2
 
 
+def test_ctrl_c_before_there_is_a_run_is_an_exit_status_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "main", interrupted)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as left:
+        main.run()
+    assert repr(left.value) == "SystemExit(130)"
+    assert capsys.readouterr().err == ""
+
+
+async def test_little_is_loaded_before_ctrl_c_is_taken_care_of(tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(MAIN.parent)!r}); import main;"
+        "print(*{'pydantic', 'msgspec', 'aiohttp'} & set(sys.modules), file=sys.stderr)"
+    )
+    async with running(cwd=tmp_path, command=(sys.executable, "-c", code)) as program:
+        program.end_input()
+        ended = await program.ended()
+    assert (ended.code, ended.err.strip()) == (0, "")
+
+
 def test_a_bug_of_ours_is_told_in_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.core.commands import Passing
 from pipeline.core.events import InputEnded
-from pipeline.runtime import CoreFaultError, ShutdownError
+from pipeline.deadline import Deadline
+from pipeline.runtime import CoreFaultError, ShutdownError, Spawn
 from sinks.base import SinkError
 from sinks.memory import MemorySink
 from tests.support.runtimes import (
@@ -57,8 +58,10 @@ async def test_a_sink_that_fails_harms_nobody_else() -> None:
 
 async def test_a_sink_that_hangs_is_given_up_at_the_deadline_and_named() -> None:
     memory, hanging = MemorySink(), GatedSink()
-    made = Making(memory, hanging, shutdown_timeout=0.05)
-    with pytest.raises(ShutdownError, match=r"sink gated did not finish within 0\.05 s"):
+    made = Making(memory, hanging, shutdown=Deadline(0.05))
+    with pytest.raises(
+        ShutdownError, match=r"sink gated did not finish within 0\.05 s \(--shutdown-timeout\)"
+    ):
         await made.run(prompt("a"), InputEnded())
     assert memory.items == (prompt("a"), InputEnded(), END)
     assert hanging.closed == 1
@@ -68,7 +71,7 @@ async def test_a_sink_that_does_not_close_is_given_up_at_the_deadline_and_named(
     hanging = GatedSink()
     hanging.gate.set()
     hanging.closing_gate.clear()
-    made = Making(hanging, shutdown_timeout=0.05)
+    made = Making(hanging, shutdown=Deadline(0.05))
     with pytest.raises(ShutdownError, match="sink gated did not finish"):
         await made.run(InputEnded())
     assert hanging.items == (InputEnded(), END)
@@ -79,10 +82,32 @@ async def test_a_sink_that_does_not_open_is_given_up_at_the_deadline_and_named()
         async def open(self) -> None:
             await asyncio.Event().wait()
 
-    made = Making(Opening(), shutdown_timeout=0.05)
+    made = Making(Opening(), shutdown=Deadline(0.05))
     with pytest.raises(ShutdownError, match="sink memory did not finish"):
         await made.run(InputEnded())
     assert not made.effects.has_started
+
+
+async def test_the_time_for_the_end_runs_from_the_last_item_on() -> None:
+    """What sources take of it the sinks do not get as well."""
+    happened: list[str] = []
+
+    class Told(Deadline):
+        def begin(self) -> None:
+            happened.append("begins")
+            super().begin()
+
+    class Ending(Effects):
+        async def run(self, spawn: Spawn) -> None:
+            made.inbox.put(InputEnded())
+            try:
+                await super().run(spawn)
+            finally:
+                happened.append("sources end")
+
+    made = Making(MemorySink(), effects=Ending(), shutdown=Told())
+    await made.run()
+    assert happened[:2] == ["begins", "sources end"]
 
 
 async def test_an_effect_that_raises_ends_the_run_with_its_own_words() -> None:

@@ -1,26 +1,40 @@
 """The soak, in small: each fault of each server, and the checks, which must see what is wrong."""
 
+import asyncio
+import socket
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bench.soak import soak
-from bench.soak_chat import Chat, Totals, Turn, WrongError, draw
-from bench.soak_checks import Wish, check_calls, check_chat, check_turn
-from bench.soak_peer import FAULTS
-from bench.soak_watch import Sample, check_samples, slope
+from bench.soak import Soaked, main, soak, table, told
+from bench.soak_chat import Chat, Totals, WrongError
+from bench.soak_checks import ChatChecks, Wish, check_calls, check_turn
+from bench.soak_draw import LONG, TURNS, Turn, draw, turns_of
+from bench.soak_faults import FAULTS
+from bench.soak_files import OpenFile, open_files
+from bench.soak_watch import (
+    MOST_CONNECTIONS,
+    PIPES,
+    check_files,
+    check_memory,
+    check_samples,
+    growth,
+    look_for_left,
+    sample,
+)
 from pipeline.core.commands import Item, Post
 from pipeline.core.events import (
     AnswerCompleted,
     CallOutcome,
-    Json,
     RunEnded,
     ToolEnded,
     ToolProgress,
     ToolRepeated,
     ToolStarted,
 )
+from tests.faults.exchange import Stream
 
 
 @pytest.mark.parametrize("dialect", FAULTS)
@@ -39,24 +53,81 @@ async def test_each_fault_of_a_server_ends_its_calls_and_doubles_none(
     assert totals.calls["unknown"] > 0
 
 
-async def test_a_soak_of_one_chat_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
-    totals = await soak(1, 0, turns=4)
-    assert totals.turns == 4
-    assert "seed 1: 4 turns in 1 chats, nothing wrong" in capsys.readouterr().out
+async def test_a_soak_of_one_chat_says_what_it_did() -> None:
+    soaked = await soak(1, 0, turns=4)
+    assert soaked.totals.turns == 4
+    words = told(soaked)
+    assert "seed 1: 4 turns in 1 chats, " in words
+    assert f"{soaked.totals.calls.total()} calls: answered" in words
+    assert f"| 1 | {soaked.seconds:.0f} | 4 | {soaked.totals.calls.total()} | " in table([soaked])
 
 
-async def test_what_is_wrong_is_told_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(_dialect: str, _n: int) -> Json:
-        return {"content": []}
+async def test_what_is_wrong_is_told_with_the_command_that_runs_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def of_nobody(_: int) -> str:
+        return "did something"
 
-    monkeypatch.setattr("bench.soak_peer.done", nothing)
-    with pytest.raises(WrongError, match=r"again: python -m bench\.soak --seed 3 --chat 1"):
+    monkeypatch.setattr("tests.faults.dialects.text_of", of_nobody)
+    with pytest.raises(WrongError, match=r"again: python -m bench\.soak --seeds 3 --chat 1"):
         await soak(3, 0, turns=20)
 
 
+async def test_a_connection_that_is_not_let_go_of_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: Stream) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("bench.soak_watch._PATIENCE", 0.1)
+    monkeypatch.setattr("tests.faults.exchange.Stream.end", never)
+    with pytest.raises(WrongError, match="a socket is left"):
+        await Chat([Turn([Wish("http", "look", 1, "resume")])] * 2, tmp_path, Totals()).run()
+
+
+@pytest.mark.parametrize(
+    ("words", "blocks", "status"),
+    [
+        (["--seeds", "5,6"], ["bench.soak"], 0),
+        (["--seeds", "5,6", "--no-docs"], [], 0),
+        (["--seeds", "5", "--chat", "2"], [], 0),
+        (["--seeds", "5,7,6"], [], 1),
+    ],
+)
+def test_the_page_is_written_when_all_seeds_went_well(
+    words: list[str],
+    blocks: list[str],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written: list[str] = []
+
+    async def soaked(seed: int, _seconds: float, *, chat: int) -> Soaked:
+        if seed == 7:
+            raise WrongError(f"chat {chat} of seed 7: it broke")
+        return Soaked(seed, Totals(growths=[1.0]), [sample(1), sample(2)])
+
+    def write(name: str, text: str) -> None:
+        assert "| 5 | 0 | 0 | 0 | " in text
+        written.append(name)
+
+    monkeypatch.setattr("bench.soak.soak", soaked)
+    monkeypatch.setattr("bench.soak.write_block", write)
+    monkeypatch.setattr("sys.argv", ["soak", *words])
+    assert main() == status
+    assert written == blocks
+    assert ("WRONG in chat 0 of seed 7" in capsys.readouterr().out) == bool(status)
+
+
 def test_a_seed_draws_the_same_turns_each_time() -> None:
-    assert list(draw("7/1")) == list(draw("7/1"))
-    assert list(draw("7/1")) != list(draw("7/2"))
+    assert list(draw(7, 1)) == list(draw(7, 1))
+    assert list(draw(7, 1)) != list(draw(7, 2))
+
+
+def test_the_second_chat_is_a_long_one_and_each_tenth_after_it() -> None:
+    assert [turns_of(chat) for chat in (1, 2, 3, 12)] == [TURNS, LONG, TURNS, LONG]
+    assert len(list(draw(7, 2))) == LONG
 
 
 # --- the checks ---------------------------------------------------------------------------------
@@ -132,6 +203,14 @@ def test_a_call_that_was_lost_or_doubled_is_seen(
     assert words in "\n".join(check_calls(items, executed))
 
 
+def test_a_call_at_a_server_that_is_well_has_its_result() -> None:
+    answer: Item = AnswerCompleted(text="", turns=2)
+    items = [started(ACT), ended(ACT, "unknown"), answer]
+    assert check_turn(items, [ACT], {1: 1}) == []
+    (wrong,) = check_turn(items, [ACT], {1: 1}, calm=["s"])
+    assert "c1 ended as unknown ('x'), and s is well" in wrong
+
+
 @pytest.mark.parametrize(
     ("items", "words"),
     [
@@ -151,37 +230,105 @@ def test_a_turn_keeps_the_order_of_its_calls_and_has_one_answer(
 
 
 @pytest.mark.parametrize(
-    ("items", "asked", "words"),
+    ("turns", "asked", "words"),
     [
-        ([*DID, post("a"), post("b"), RunEnded(code=0)], {"a": 1, "b": 1}, ""),
-        ([*DID, post("a"), post("a"), RunEnded(code=0)], {}, "'a' was used 2 times"),
-        ([*DID, post("a"), RunEnded(code=0)], {"a": 2}, "a server read 'a' 2 times"),
-        ([*DID, RunEnded(code=1)], {}, "expected run_ended with code 0"),
-        (DID, {}, "expected run_ended with code 0"),
+        ([[*DID, post("a")], [post("b"), RunEnded(code=0)]], {"a": 1, "b": 1}, ""),
+        ([[*DID, post("a")], [post("a"), RunEnded(code=0)]], {}, "'a' was used 2 times"),
+        ([[*DID, post("a"), RunEnded(code=0)]], {"a": 2}, "a server read 'a' 2 times"),
+        ([DID, [*DID, RunEnded(code=0)]], {}, "c1 was started in 2 turns"),
+        ([[*DID, RunEnded(code=1)]], {}, "expected run_ended with code 0"),
+        ([[*DID], []], {}, "expected run_ended with code 0"),
     ],
 )
 def test_a_chat_uses_no_id_twice_and_ends_well(
-    items: Sequence[Item], asked: dict[str, int], words: str
+    turns: Sequence[Sequence[Item]], asked: dict[str, int], words: str
 ) -> None:
-    wrong = check_chat(items, {1: 1}, asked)
+    checks = ChatChecks()
+    for items in turns:
+        checks.take(items)
+    wrong = checks.wrong(asked)
     assert words in "\n".join(wrong)
     assert bool(wrong) == bool(words)
 
 
-def samples(rise: int, *files: int) -> list[Sample]:
-    return [
-        Sample(turns, 50_000_000 + rise * turns, ["pipe"] * count)
-        for turns, count in enumerate(files, 1)
-    ]
+# --- what a process holds -----------------------------------------------------------------------
 
 
-def test_memory_and_open_files_must_stay_flat() -> None:
-    flat, steep = samples(0, *[9] * 20), samples(5000, *[9] * 20)
-    assert check_samples(flat) == []
-    assert slope(steep) == pytest.approx(5000)
-    assert "memory grows by 5000 bytes a turn" in check_samples(steep)[0]
-    assert (
-        "10 files are open, 9 were after the first chat; new are pipe"
-        in check_samples(samples(0, 9, 10))[0]
-    )
-    assert slope(samples(5000, 9, 9)) is None
+@pytest.mark.parametrize(("rise", "is_told"), [(0, False), (4000, False), (10_000, True)])
+def test_memory_must_stay_flat(rise: int, is_told: bool) -> None:
+    points = [(float(at), 50_000_000.0 + rise * at) for at in range(40)]
+    assert growth(points) == pytest.approx(rise)
+    wrong = check_memory(points, 4096)
+    assert bool(wrong) is is_told
+    assert growth(points[:19]) is None
+    assert check_memory(points, 4096, enough=41) == []
+
+
+def test_a_peak_is_no_growth_and_nor_is_what_a_process_needs_to_get_warm() -> None:
+    sizes = [10.0, 30.0, 40.0, 50.0, 50.0, 50.0, 90.0, 50.0] * 3
+    assert growth([(float(at), size) for at, size in enumerate([0.0] * 5 + [50.0] * 20)]) == 0
+    assert growth([(float(at), size) for at, size in enumerate(sizes)]) == pytest.approx(0, abs=1)
+
+
+def files(*words: str, peer: int | None = None, is_dead: bool = False) -> list[OpenFile]:
+    return [OpenFile(number, each, peer, is_dead) for number, each in enumerate(words)]
+
+
+BEFORE = files("/dev/null", "tcp :8000 listening")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (files(*["pipe:[1]"] * PIPES), ""),
+        (files(*["pipe:[1]"] * (PIPES + 1)), "expected 4 files beside the connections, found pipe"),
+        (files(*["tcp"] * MOST_CONNECTIONS, peer=8000), ""),
+        (files(*["tcp"] * (MOST_CONNECTIONS + 1), peer=8000), "13 connections to :8000"),
+        (files(*["tcp"] * 99, peer=40_000), ""),
+        (files("tcp :1 to :8000, reset", is_dead=True), "a socket is left: tcp :1 to :8000, reset"),
+    ],
+)
+def test_what_is_left_open_between_two_turns_is_seen(more: list[OpenFile], words: str) -> None:
+    wrong = check_files([*BEFORE, *more], BEFORE, [8000])
+    assert words in "\n".join(wrong)
+    assert bool(wrong) == bool(words)
+
+
+def test_what_is_left_open_after_a_chat_is_named() -> None:
+    assert check_samples(BEFORE, BEFORE) == []
+    more = [*BEFORE, *files("pipe:[7]")]
+    assert "new are pipe:[7]" in check_samples(BEFORE, more)[0]
+
+
+def of_port(port: int) -> list[OpenFile]:
+    return [each for each in open_files() if f":{port}" in each.words or each.peer == port]
+
+
+def test_both_ends_of_a_connection_are_known_until_one_of_them_goes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        one, (two, _) = socket.create_connection(("127.0.0.1", port)), listener.accept()
+        with one, two:
+            assert [each.peer for each in of_port(port)].count(port) == 1
+            assert not [each for each in of_port(port) if each.is_dead]
+            two.close()
+            assert [each.words for each in of_port(port) if each.is_dead] == [
+                f"tcp :{one.getsockname()[1]} to :{port} it has ended"
+            ]
+
+
+def test_a_connection_that_was_reset_is_known_to_be_dead() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address) as one, listener.accept()[0] as two:
+            two.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            two.close()
+            (found,) = [each for each in open_files() if each.number == one.fileno()]
+            local = one.getsockname()[1]
+    assert (found.words, found.is_dead) == (f"tcp :{local}, reset", True)
+
+
+async def test_a_task_that_goes_on_is_left() -> None:
+    task = asyncio.create_task(asyncio.Event().wait(), name="a forgotten one")
+    assert "a forgotten one" in look_for_left()[0]
+    task.cancel()

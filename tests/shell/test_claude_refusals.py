@@ -85,7 +85,7 @@ async def test_waits_between_tries_end_with_first_token() -> None:
     options = OPTIONS.model_copy(update={"max_retries": 1000, "first_token": 1.0})
     busy = refusal(429, "rate_limit_error", "later")  # the SDK then waits 0.4 s by itself
     failed = await fails(lambda _: busy, options)
-    assert "did not begin within 1 s (first_token); refused so far: 429" in failed.reason
+    assert "did not begin within 1 s (--model-first-token); refused so far: 429" in failed.reason
 
 
 async def test_no_connection_names_the_place_and_not_the_password() -> None:

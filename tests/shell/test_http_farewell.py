@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from pipeline.deadline import Deadline
 from tests.support.outbox import KEY, Answers, free_post, get, running
 from tests.support.wire import EVENT_STREAM, Request, Script, Wire, hold, reply, rst, serve
 
@@ -71,6 +72,24 @@ async def test_a_stream_that_was_asked_for_is_closed_before() -> None:
             await answers.reach(1)
         await wire.all_gone()
     assert [request.method for request in wire.requests] == ["GET", "DELETE"]
+
+
+async def test_when_the_time_for_the_end_is_over_the_server_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.shell.http_farewell._PATIENCE", 600.0)
+    over = Deadline(0)
+    over.begin()
+    answers = Answers()
+    async with (
+        serve([OK], [hold]) as wire,
+        running(wire.url, answers, shutdown=over) as (outbox, task),
+    ):
+        outbox.send(free_post(wire.url, "1", Mcp_Session_Id="a"))
+        await answers.reach(1)
+        task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait([task])
 
 
 @pytest.mark.parametrize(

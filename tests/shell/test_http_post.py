@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import pytest
@@ -305,6 +306,75 @@ async def test_the_next_message_waits_for_the_headers_of_the_one_before() -> Non
             await answers.reach(20)
     assert [json.loads(r.body)["n"] for r in wire.requests] == list(range(20))
     assert sorted(answers.ids, key=int) == [str(n) for n in range(20)]
+
+
+async def test_behind_a_request_the_next_message_leaves_as_soon_as_that_has_left() -> None:
+    """How long a server takes to take a request is its own affair: the others do not wait."""
+    async with serve([hold], [ACCEPTED]) as wire:
+        answers = Answers()
+        async with running(wire.url, answers, patience=3600) as (outbox, _):
+            outbox.send(post(wire.url, "hangs", id="1", method="tools/call"))
+            outbox.send(post(wire.url, "next", id="2", method="tools/call"))
+            await answers.reach(1)
+            assert answers.ids == ["next"]
+            outbox.cut("hangs")
+            hung = (await answers.reach(2))[1]
+    assert [json.loads(request.body)["id"] for request in wire.requests] == ["1", "2"]
+    assert (hung.id, hung.status, hung.is_sent) == ("hangs", None, True)
+
+
+async def test_behind_a_request_that_finds_no_connection_the_next_message_does_not_wait_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, first = aiohttp.TCPConnector.connect, asyncio.Event()
+
+    async def connect(self: aiohttp.TCPConnector, *args: Any, **more: Any) -> Any:
+        if not first.is_set():
+            first.set()
+            await asyncio.Event().wait()
+        return await real(self, *args, **more)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect)
+    async with serve([ACCEPTED]) as wire:
+        answers = Answers()
+        async with running(wire.url, answers, patience=0.05) as (outbox, _):
+            outbox.send(post(wire.url, "lost", id="1", tool="add"))
+            outbox.send(post(wire.url, "next", id="2", tool="add"))
+            await answers.reach(1)
+            outbox.cut("lost")
+            await answers.reach(2)
+    assert [(item.id, item.is_sent) for item in answers.items] == [("next", True), ("lost", False)]
+
+
+@pytest.mark.parametrize("message", [{"method": "notifications/initialized"}, {"id": "1"}])
+async def test_what_a_server_is_told_is_there_before_what_comes_next(message: Any) -> None:
+    gate = asyncio.Event()
+    async with serve([until(gate), ACCEPTED], [ACCEPTED]) as wire:
+        answers = Answers()
+        async with running(wire.url, answers, patience=0.0) as (outbox, _):
+            outbox.send(post(wire.url, "told", **message))
+            outbox.send(post(wire.url, "next", id="2", method="tools/list"))
+            await wire.got(1)
+            gate.set()
+            await answers.reach(2)
+    assert answers.ids == ["told", "next"]
+
+
+@pytest.mark.parametrize(
+    ("status", "wish", "seconds"),
+    [
+        ("503 No", "7", 7.0),
+        ("503 No", "9" * 400, 86_400.0),
+        ("429 No", None, None),
+        ("503 No", "x", None),
+        ("200 OK", "7", None),
+    ],
+)
+async def test_the_pause_that_a_refusal_asks_for_is_told(
+    status: str, wish: str | None, seconds: float | None
+) -> None:
+    more = {} if wish is None else {"retry_after": wish}
+    assert (await answer_to(reply(status, **more))).retry_after == seconds
 
 
 async def test_a_slow_body_does_not_hold_up_the_next_message() -> None:

@@ -41,7 +41,7 @@ from tests.support.messages_api import (
 async def test_a_model_that_never_begins_is_given_up(parts: list[Any]) -> None:
     options = OPTIONS.model_copy(update={"first_token": 0.3, "silence": 0.05})
     failed = await fails([Stream(parts)], options)
-    assert failed.reason == "the model did not begin within 0.3 s (first_token)"
+    assert failed.reason == "the model did not begin within 0.3 s (--model-first-token)"
     assert failed.may_retry
 
 
@@ -51,7 +51,7 @@ async def test_a_model_that_falls_silent_is_cut_and_the_server_sees_it() -> None
         pushed = await pushed_by(ClaudeModel(options, api_key=KEY, base_url=api.url))
         await api.gone.wait()
     assert isinstance(pushed[-1], ModelFailed)
-    assert pushed[-1].reason == "the model fell silent for 0.2 s in mid answer (silence)"
+    assert pushed[-1].reason == "the model fell silent for 0.2 s in mid answer (--model-silence)"
     assert isinstance(pushed[0], ModelSpoke)
 
 

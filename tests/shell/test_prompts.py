@@ -34,8 +34,8 @@ def submitted(text: str, *, repaired: bool = False) -> PromptSubmitted:
 
 def too_long(size: str, limit: str) -> PromptRejected:
     return PromptRejected(
-        reason=f"found a prompt of {size} characters, expected at most {limit}; "
-        "it was skipped: split it, or let a tool read the file"
+        reason=f"found a prompt of {size} characters, expected at most {limit} "
+        "(--max-prompt-chars); it was skipped: split it, or let a tool read the file"
     )
 
 

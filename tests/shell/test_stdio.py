@@ -15,6 +15,7 @@ from loguru import logger
 from config.options import StreamOptions
 from pipeline.core.commands import Get, Post
 from pipeline.core.events import FrameReceived, PostAnswered, StreamOpened
+from pipeline.deadline import Deadline
 from pipeline.shell import process as processes
 from pipeline.shell.http_sse import StreamEndedError, StreamTooLargeError, StreamUnreachableError
 from pipeline.shell.process import Program, environment
@@ -246,6 +247,94 @@ async def test_one_that_does_not_listen_is_killed_with_its_children(
     await gone(*pids)
 
 
+SLOW = """
+import pathlib, sys, time
+print("up")
+sys.stdin.read()
+time.sleep(1)
+pathlib.Path("done").touch()
+"""
+
+
+async def test_when_the_time_for_the_end_is_over_it_is_not_waited_for(tmp_path: Path) -> None:
+    over = Deadline(0)
+    over.begin()
+    command, *args = python(SLOW)
+    program = Program("it", command, tuple(args), cwd=str(tmp_path))
+    process = await processes.start(program, os.environ)
+    async with asyncio.timeout(DEADLINE):
+        assert await process.stdout.readline() == b"up\n"
+        await process.end(over)
+    assert not (tmp_path / "done").exists()
+
+
+LEAVING = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+words = [sys.executable, "-c", "import time; time.sleep(600)"]
+print(subprocess.Popen(words, start_new_session=True{more}).pid, flush=True)
+{then}
+while True: time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "then", "told"),
+    [
+        ("", "", "CancelledError"),
+        (", stdout=subprocess.DEVNULL", "import os; os.close(1)", "StreamEndedError"),
+    ],
+)
+async def test_a_child_that_has_left_and_holds_the_pipes_holds_nobody_up(
+    more: str, then: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE", 0.2)
+    left = 0
+    try:
+        async with running(*python(LEAVING.format(more=more, then=then))) as line:
+            await line.until(lambda: bool(line.lines))
+            left = int(line.lines[0])
+            assert line.task is not None
+            if then:
+                await asyncio.wait([line.task], timeout=DEADLINE)
+        (ended,) = await asyncio.gather(line.task, return_exceptions=True)
+        assert type(ended).__name__ == told
+    finally:
+        if left:
+            os.kill(left, signal.SIGKILL)
+    await gone(left)
+
+
+FLOOD = """
+import sys
+sys.stdout.write("x" * 180_000)
+print("full", file=sys.stderr, flush=True)
+while True: print("x" * 1000)
+"""
+
+
+async def test_one_that_is_ended_with_much_to_say_leaves_no_file_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While nobody reads on, asyncio does not see the end of a pipe, and does not close it."""
+    monkeypatch.setattr(processes, "GRACE", 0.2)
+    before, complained = open_pipes(), asyncio.Event()
+    handler = logger.add(lambda _: complained.set(), level="INFO")
+    try:
+        async with running(*python(FLOOD)) as line, asyncio.timeout(DEADLINE):
+            line.choke()
+            await line.until(lambda: line.reads == 1)
+            await complained.wait()
+    finally:
+        logger.remove(handler)
+    assert open_pipes() <= before
+
+
+def open_pipes() -> set[str]:
+    links = [str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+    return {link for link in links if link.startswith("pipe:")}
+
+
 async def test_one_that_closes_its_output_and_goes_on_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -324,6 +413,25 @@ async def test_a_process_that_does_not_read_is_told_after_a_while() -> None:
     (answer,) = answers.items
     assert (answer.status, answer.is_sent) == (None, True)
     assert "takes no messages for 0.2 s (--post-timeout)" in answer.reason
+
+
+async def test_a_message_that_is_cut_says_how_far_it_came_and_what_waited_never_leaves() -> None:
+    """The process does not read: the first message fills its pipe, the second waits behind."""
+    async with running(*python("import time; print(1); time.sleep(600)")) as line:
+        await line.until(lambda: bool(line.lines))
+        async with sending(line.pipe) as (sender, answers):
+            sender.send(post({"x": "y" * 1_000_000}, "big"))
+            sender.send(post({}, "small"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            sender.cut("small")
+            sender.cut("big")
+            sender.cut("nobody")
+            await answers.until(lambda: len(answers.items) == 2)
+    assert [(a.id, a.status, a.is_sent, a.reason) for a in answers.items] == [
+        ("small", None, False, "cut off by us"),
+        ("big", None, True, "cut off by us"),
+    ]
 
 
 async def test_what_is_under_way_at_the_end_is_answered() -> None:

@@ -64,8 +64,8 @@ async def read(reader: TerminalReader) -> PromptEvent:
         (f"typed{CTRL_C}again\r", PromptSubmitted(text="again")),
         (f"typed{CTRL_C}{CTRL_C}", PromptCancelled()),
         ("123456789012345678901\r", PromptRejected(
-            reason="found a prompt of 21 characters, expected at most 20; "
-            "it was skipped: split it, or let a tool read the file")),
+            reason="found a prompt of 21 characters, expected at most 20 "
+            "(--max-prompt-chars); it was skipped: split it, or let a tool read the file")),
         ("a\udcffb\r", PromptSubmitted(text="a\ufffdb", repaired=True)),
     ],
 )  # fmt: skip

@@ -15,11 +15,12 @@ from typing import Any, TextIO, get_args
 import pytest
 
 from pipeline.core.codec import Entry
-from pipeline.core.commands import Ask, Item
+from pipeline.core.commands import Ask, Item, PinTools
 from pipeline.core.events import (
     AnswerCompleted,
     AnswerDelta,
     CallRejected,
+    ChangedTool,
     ModelSpoke,
     OffersChanged,
     Outcome,
@@ -40,13 +41,17 @@ from pipeline.core.events import (
     StreamOpened,
     Tokens,
     Tool,
+    ToolDelayed,
     ToolEnded,
     ToolProgress,
     ToolRepeated,
+    ToolsApproved,
     ToolsChanged,
+    ToolsHeld,
     ToolStarted,
     Usage,
 )
+from pipeline.core.plan import ToolPin
 from sinks.base import SinkError
 from sinks.console import ConsoleSink
 
@@ -94,6 +99,7 @@ def evil_items() -> list[Item]:
         server_version=EVIL,
         instructions=EVIL,
     )
+    changed = ChangedTool(name=EVIL, digest=EVIL, approved=EVIL, difference=(EVIL,))
     tool = Tool(server=EVIL, name=EVIL, alias=EVIL, title=EVIL, description=EVIL)
     block = {"type": "text", "text": EVIL}
     odd: dict[str, Any] = {"type": EVIL.replace("\ud800", "")}  # to_text makes JSON of it
@@ -109,11 +115,22 @@ def evil_items() -> list[Item]:
         ready,
         ToolsChanged(server=EVIL, tools=(tool,)),
         ServersSettled(ready=(EVIL,), failed=(EVIL,), starting=(EVIL,)),
+        ToolsHeld(server=EVIL, tools=(changed,)),
+        ToolsApproved(server=EVIL, tools=(changed,), by="setting"),
+        PinTools(server=EVIL, pins={EVIL: ToolPin(digest=EVIL)}),
         *(
             QuestionAsked(question=EVIL, server=EVIL, form=form, message=EVIL, url=EVIL)
             for form in forms
         ),
         Ask(question=EVIL),
+        QuestionAsked(
+            question="approve",
+            server=EVIL,
+            form="approve",
+            message=EVIL,
+            detail={"tools": [{"name": EVIL, "difference": [EVIL]}]},
+        ),
+        Ask(question="approve"),
         QuestionClosed(question=EVIL, server=EVIL, action="refused", reason=EVIL),
         ResourceUpdated(server=EVIL, uri=EVIL),
         OffersChanged(server=EVIL, what="prompts"),
@@ -141,6 +158,7 @@ def evil_items() -> list[Item]:
         CallRejected(tool=EVIL, reason=EVIL, hint=EVIL),
         ToolStarted(call=EVIL, server=EVIL, tool=EVIL, arguments={EVIL: EVIL, "x": [EVIL]}),
         AnswerDelta(text=EVIL),
+        ToolDelayed(call=EVIL, server=EVIL, tool=EVIL, reason=EVIL, retry_in=1.0),
         ToolRepeated(call=EVIL, server=EVIL, tool=EVIL, reason=EVIL),
         ToolProgress(call=EVIL, progress=1, message=EVIL),
         ToolProgress(call="unknown" + EVIL, progress=1, message=EVIL),

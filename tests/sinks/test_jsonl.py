@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @contextmanager
-def no_file_above(size: int) -> Iterator[None]:
+def no_file_above(size: int) -> Generator[None]:
     """Like a full disk: the write that reaches `size` is short, the next one fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -321,6 +321,30 @@ async def test_a_disk_that_is_full_from_the_start_fails_the_opening(tmp_path: Pa
     with no_file_above(20):
         assert "1 of the last 1 lines are not recorded" in await refusal(path)
     assert path.read_bytes() == b""
+
+
+async def test_a_file_that_is_deleted_meanwhile_is_told_with_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    sink = make(path)
+    await sink.open()
+    await sink.emit([STARTED])
+    path.unlink()
+    with pytest.raises(SinkError, match="was deleted while it was being written"):
+        await sink.emit([ASKED])
+    await sink.close()
+
+
+async def test_a_file_that_is_moved_meanwhile_has_every_line_where_it_is_now(
+    tmp_path: Path,
+) -> None:
+    path, moved = tmp_path / "run.jsonl", tmp_path / "moved.jsonl"
+    sink = make(path)
+    await sink.open()
+    await sink.emit([STARTED])
+    path.rename(moved)
+    await sink.emit([ASKED])
+    await sink.close()
+    assert [decode_entry(line) for line in moved.read_bytes().splitlines()[1:]] == [STARTED, ASKED]
 
 
 async def test_half_a_line_that_cannot_be_cut_off_is_told(

@@ -26,6 +26,7 @@ from pipeline.core.events import (
     StreamOpened,
     Tokens,
     Tool,
+    ToolDelayed,
     ToolEnded,
     ToolProgress,
     ToolsChanged,
@@ -124,13 +125,18 @@ def told(*items: Item, verbose: bool = False) -> list[str]:
             id="a loss is told once, and that it is over",
         ),
         pytest.param(
+            [ToolDelayed(call="c", server="local", tool="add", reason="HTTP 503", retry_in=2.0)],
+            ["! add has to wait: HTTP 503; trying again in 2.0 s"],
+            id="a call that a busy server refused",
+        ),
+        pytest.param(
             [OPENED, READY, CLOSED],
             ["! local: session lost: reset by peer; trying again in 1.2 s"],
             id="a session may be lost alone",
         ),
         pytest.param(
             [StreamLost(server="local", reason="refused", retry_in=0.04, attempt=1)],
-            ["! local: no connection: refused; trying again in 0.0 s (attempt 1)"],
+            ["! local: no connection: refused; trying again at once (attempt 1)"],
             id="what never was cannot be lost",
         ),
         pytest.param(

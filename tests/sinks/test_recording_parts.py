@@ -142,7 +142,7 @@ def test_where_a_new_part_cannot_begin_nothing_is_changed(
     with pytest.raises(CannotRotateError, match=f"run.jsonl cannot go on in a new part: {words}"):
         begin_part(full, 0)
     assert names(tmp_path) == before
-    full.append(b"{}\n")
+    full.sync()  # it is still open
 
 
 async def test_a_recording_that_cannot_be_rotated_is_written_on_and_that_is_told_once(

@@ -7,19 +7,14 @@ import hmac
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from config.options import WebhookOptions
-from pipeline.core.codec import Entry
 from pipeline.core.commands import Item
 from pipeline.core.events import (
-    AnswerCompleted,
     AnswerDelta,
     ModelSpoke,
     Problem,
@@ -32,57 +27,21 @@ from pipeline.core.events import (
     ToolProgress,
 )
 from sinks.base import SinkError
-from sinks.webhook import MAX_WAITING, WebhookSink, delay_before, open_http
+from sinks.webhook import WebhookSink, open_http
+from sinks.webhook_courier import delay_before
 from sinks.webhook_post import Answer as Verdict
 from sinks.webhook_post import judge, post, shown
+from sinks.webhook_queue import MAX_WAITING
+from sinks.webhook_times import Times
 from tests.support.receiver import Answer, Receiver
+from tests.support.webhooks import AT, QUICK, answer, entries, opened
 
-AT = "2026-11-24T06:28:23.000001Z"
-QUICK = WebhookOptions(timeout=5, attempts=3, first_delay=0.01, max_delay=0.05, drain=5)
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-
-
-def entries(*items: Item, start: int = 1) -> list[Entry]:
-    return [Entry(seq, AT, item) for seq, item in enumerate(items, start)]
-
-
-def answer(text: str) -> AnswerCompleted:
-    return AnswerCompleted(text=text, turns=1)
-
-
-class Told(list[str]):
-    """What `on_problem` was told, to wait for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._more = asyncio.Event()
-
-    def __call__(self, text: str) -> None:
-        self.append(text)
-        self._more.set()
-
-    async def first(self) -> str:
-        async with asyncio.timeout(10):
-            await self._more.wait()
-        return self[0]
-
-
-@asynccontextmanager
-async def opened(
-    url: str, options: WebhookOptions = QUICK, **kwargs: Any
-) -> AsyncIterator[tuple[WebhookSink, Told]]:
-    told = Told()
-    sink = WebhookSink(url, options, session="s1", on_problem=told, **kwargs)
-    await sink.open()
-    try:
-        yield sink, told
-    finally:
-        await sink.close()
 
 
 async def test_events_arrive_in_order_in_the_form_of_standard_webhooks() -> None:
     async with Receiver() as receiver:
-        async with opened(receiver.url, clock=lambda: 1_700_000_000.9) as (sink, told):
+        async with opened(receiver.url, times=Times(clock=lambda: 1_700_000_000.9)) as (sink, told):
             await sink.emit(entries(answer("one"), Problem(where="x", detail="y")))
             await sink.emit(entries(answer("two"), start=7))
         assert [posted.id for posted in receiver.posted] == ["msg_s1_1", "msg_s1_2", "msg_s1_7"]
@@ -114,7 +73,10 @@ async def test_deliveries_and_failures_share_one_connection() -> None:
 
 async def test_a_signature_covers_id_timestamp_and_the_bytes_sent() -> None:
     async with Receiver() as receiver:
-        async with opened(receiver.url, secret=SECRET, clock=lambda: 99.0) as (sink, _):
+        async with opened(receiver.url, secret=SECRET, times=Times(clock=lambda: 99.0)) as (
+            sink,
+            _,
+        ):
             await sink.emit(entries(answer("grüße")))
         posted = receiver.posted[0]
     signed = b"msg_s1_1.99." + posted.body
@@ -126,7 +88,7 @@ async def test_a_message_is_repeated_under_the_same_id_until_it_is_accepted_once
     script = [Answer(503), Answer(drops=True), Answer(200)]
     ticks = iter([10.0, 20.0, 30.0])
     async with Receiver(script) as receiver:
-        async with opened(receiver.url, clock=lambda: next(ticks)) as (sink, told):
+        async with opened(receiver.url, times=Times(clock=lambda: next(ticks))) as (sink, told):
             await sink.emit(entries(answer("once")))
             await receiver.received(3)
         assert [p.id for p in receiver.posted] == ["msg_s1_1"] * 3
@@ -268,7 +230,7 @@ async def test_the_end_of_a_run_cuts_a_long_pause_short(is_pausing: bool) -> Non
 
     async with Receiver([Answer(500)]) as receiver:
         async with asyncio.timeout(10):
-            async with opened(receiver.url, options, chance=chance) as (sink, told):
+            async with opened(receiver.url, options, times=Times(chance=chance)) as (sink, told):
                 await sink.emit(entries(answer("1")))
                 if is_pausing:
                     await drawn.wait()
@@ -358,7 +320,11 @@ async def test_a_sender_that_broke_down_is_a_failure_of_the_sink() -> None:
 
     told: list[str] = []
     sink = WebhookSink(
-        "http://127.0.0.1:9/", QUICK, session="s", on_problem=told.append, clock=broken_clock
+        "http://127.0.0.1:9/",
+        QUICK,
+        session="s",
+        on_problem=told.append,
+        times=Times(clock=broken_clock),
     )
     with pytest.raises(RuntimeError, match="before open"):
         await sink.emit(entries(answer("0")))
@@ -373,16 +339,17 @@ async def test_a_sender_that_broke_down_is_a_failure_of_the_sink() -> None:
     assert told == ["1 message not delivered: there was no time left"]
 
 
-async def test_a_cancelled_close_leaves_no_task_and_no_open_session() -> None:
+async def test_a_cancelled_close_leaves_no_task_and_no_open_session_and_tells() -> None:
     async with Receiver([Answer(hangs=True)]) as receiver:
         sessions: list[aiohttp.ClientSession] = []
+        told: list[str] = []
 
         def http() -> aiohttp.ClientSession:
             sessions.append(aiohttp.ClientSession())
             return sessions[0]
 
         options = QUICK.model_copy(update={"drain": 600, "timeout": 600})
-        sink = WebhookSink(receiver.url, options, session="s", on_problem=pytest.fail, http=http)
+        sink = WebhookSink(receiver.url, options, session="s", on_problem=told.append, http=http)
         await sink.open()
         await sink.emit(entries(answer("1")))
         await receiver.received(1)
@@ -392,6 +359,7 @@ async def test_a_cancelled_close_leaves_no_task_and_no_open_session() -> None:
         assert sessions[0].closed
         assert sink._sender is not None
         assert sink._sender.cancelled()
+    assert told == ["1 message not delivered: there was no time left"]
 
 
 def test_outcomes_are_wanted_and_letters_and_inputs_are_not() -> None:
@@ -420,7 +388,12 @@ def test_outcomes_are_wanted_and_letters_and_inputs_are_not() -> None:
     [
         (204, {}, Verdict("delivered")),
         (410, {}, Verdict("gone", "HTTP 410")),
-        (401, {"Retry-After": "9"}, Verdict("failed", "HTTP 401")),
+        (401, {"Retry-After": "9"}, Verdict("refused", "HTTP 401")),
+        (302, {}, Verdict("refused", "HTTP 302 (not followed)")),
+        (408, {}, Verdict("failed", "HTTP 408")),
+        (425, {}, Verdict("failed", "HTTP 425")),
+        (500, {}, Verdict("failed", "HTTP 500")),
+        (600, {}, Verdict("failed", "HTTP 600")),
         (429, {"Retry-After": "9"}, Verdict("failed", "HTTP 429", 9.0)),
         (503, {"Retry-After": "Thu, 01 Jan 1970 00:01:40 GMT"}, Verdict("failed", "HTTP 503", 90)),
         (503, {"Retry-After": "Thu, 01 Jan 1970 00:00:01 GMT"}, Verdict("failed", "HTTP 503", 0)),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from config.values import read_faults
+from config.recording_values import read_faults
 from pipeline.bending.bend import Bent, bend
 from pipeline.core.codec import Entry, Header, encode_entry, encode_header
 from pipeline.core.commands import Get, Passing, Post

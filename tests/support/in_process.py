@@ -124,8 +124,9 @@ async def playing(
     env: Mapping[str, str] | None = None,
     sinks: Sequence[Sink] = (),
     is_interactive: bool = False,
+    kept: int = 100_000,
 ) -> AsyncGenerator[Playing]:
-    """A run that is under way until the block ends, at the latest."""
+    """A run that is under way until the block ends, at the latest; the last items are kept."""
     settings = settings_of(*argv, env=env)
     entries = servers_of(settings)
     plan = make_plan(
@@ -136,7 +137,7 @@ async def playing(
         may_ask=True,
     )
     targets = [connect(entry, settings) for entry in entries]
-    memory, lines = MemorySink(), Lines() if lines is None else lines
+    memory, lines = MemorySink(kept), Lines() if lines is None else lines
     is_chat = settings.command == "chat" and settings.prompt is None
     with patch.object(assembly, "make_sinks", return_value=[memory, *sinks]):
         client = assembly.Run(settings, plan, targets, prompts=lines if is_chat else None)

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,6 +62,8 @@ class World:
     nonces: bool = False
     quotes: bool = False
     """The token endpoint refuses, and quotes all that it got."""
+    reply: Callable[[Asked], web.Response] = field(default=lambda _: _nothing())
+    """What the MCP server says to a request that is authorized."""
     asked: list[Asked] = field(default_factory=list[Asked])
     good: dict[str, str] = field(default_factory=dict[str, str])
     """Access tokens that are taken, with their scopes."""
@@ -98,7 +100,7 @@ class World:
     # --- the MCP server ---------------------------------------------------------------------
 
     async def _mcp(self, request: web.Request) -> web.Response:
-        await self._note(request)
+        asked = await self._note(request)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         place = f'resource_metadata="{self.url.removesuffix("/mcp")}/.well-known/prm"'
         place = place if self.protected is not None else 'realm="mcp"'
@@ -118,7 +120,7 @@ class World:
             says = f'Bearer error="insufficient_scope", scope="{scopes}", {place}'
             return _challenge(403, says)
         self.answers += 1
-        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {}})
+        return self.reply(asked)
 
     async def _prm(self, request: web.Request) -> web.Response:
         await self._note(request)
@@ -217,6 +219,10 @@ class Person:
             self._visits.add(visit)
             visit.add_done_callback(self._visits.discard)
 
+    async def has_left(self) -> None:
+        """Wait until no page is open any more."""
+        await asyncio.gather(*self._visits)
+
     async def visit(self, address: str) -> None:
         async with aiohttp.ClientSession() as browser, browser.get(address) as page:
             self.pages.append(await page.text())
@@ -310,6 +316,10 @@ async def client(
 
 def _over(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in {**document, **changes}.items() if v is not None}
+
+
+def _nothing() -> web.Response:
+    return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {}})
 
 
 def _challenge(status: int, text: str) -> web.Response:

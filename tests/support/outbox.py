@@ -11,6 +11,7 @@ import aiohttp
 from config.options import MailboxOptions, PostOptions, StreamOptions
 from pipeline.core.commands import Get, Post
 from pipeline.core.events import AnswerEnded, FrameReceived, PostAnswered
+from pipeline.deadline import Deadline
 from pipeline.shell.authorizer import Authorizer, NoAuthorizer
 from pipeline.shell.http import make_post_session
 from pipeline.shell.http_post import Outbox
@@ -106,6 +107,8 @@ def make_outbox(
     authorizer: Authorizer | None = None,
     queue: MailboxOptions | None = None,
     most: int = 256,
+    patience: float = 1.0,
+    shutdown: Deadline | None = None,
 ) -> Outbox:
     """An outbox that nobody runs yet."""
     target = make_target("fs", url, api_key=KEY, extra_headers={"Accept": "nonsense"})
@@ -120,6 +123,8 @@ def make_outbox(
         now=lambda: 0.0,
         queue=queue or MailboxOptions(),
         most=most,
+        patience=patience,
+        shutdown=shutdown,
     )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 MAIN = Path(__file__).parents[2] / "main.py"
 DEADLINE = 40.0  # seconds for anything that a test waits for; generous, for a machine under load
-_KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Program:
             asyncio.create_task(self._read(process.stdout, self.out)),
             asyncio.create_task(self._read(process.stderr, self.err)),
         ]
+
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
 
     async def say(self, text: str | bytes) -> None:
         """Write to its standard input."""

@@ -98,6 +98,10 @@ class Receiver:
             await self._runner.cleanup()
             self._runner = None
 
+    def answer(self, posted: Posted) -> Answer:  # noqa: ARG002  for others to look at
+        """What a POST gets."""
+        return self._answers.pop(0) if self._answers else Answer()
+
     async def received(self, count: int, seconds: float = 10.0) -> list[Posted]:
         """Wait for so many POSTs, counting from the start."""
         async with asyncio.timeout(seconds), self._changed:
@@ -108,7 +112,7 @@ class Receiver:
         body = await request.read()
         port = request.transport.get_extra_info("peername")[1] if request.transport else 0
         posted = Posted(request.path, dict(request.headers), body, port)
-        answer = self._answers.pop(0) if self._answers else Answer()
+        answer = self.answer(posted)
         async with self._changed:
             self.posted.append(posted)
             if 200 <= answer.status < 300 and not answer.hangs and not answer.drops:

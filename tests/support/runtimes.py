@@ -12,6 +12,7 @@ from operators.route import Parcel, route
 from pipeline.core.codec import Entry
 from pipeline.core.commands import Item, Passing
 from pipeline.core.events import Input, InputEnded, PromptSubmitted, RunEnded
+from pipeline.deadline import Deadline
 from pipeline.graph import Stages
 from pipeline.mailbox import Mailbox
 from pipeline.runtime import EFFECTS, Runtime, Spawn, is_command
@@ -91,7 +92,7 @@ class Making:
         *sinks: Sink,
         step: Callable[[None, Passing], tuple[None, Sequence[Passing]]] = passing_on,
         effects: Effects | None = None,
-        shutdown_timeout: float = DEADLINE,
+        shutdown: Deadline | None = None,
     ) -> None:
         self.inbox: Mailbox[Input] = Mailbox(SMALL)
         self.failures: list[tuple[str, str]] = []
@@ -105,7 +106,7 @@ class Making:
             self.inbox,
             effects=self.effects,
             sinks=self.actors,
-            shutdown_timeout=shutdown_timeout,
+            shutdown=Deadline(DEADLINE) if shutdown is None else shutdown,
         )
 
     def _on_failure(self, sink: str, reason: str) -> None:

@@ -22,12 +22,15 @@ _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|[=>])")
 
 
 class Terminal:
-    """A terminal with the chat in it. `seen` is what was shown, without escape sequences."""
+    """A terminal with the chat in it.
+
+    `raw` is what was shown, `seen` the same without escape sequences.
+    """
 
     def __init__(self, *argv: str, cwd: Path) -> None:
         self.seen = ""
         self._read = 0
-        self._raw = b""
+        self.raw = b""
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", _BECOMES_ITS_OWN, str(MAIN), *argv],
@@ -68,6 +71,6 @@ class Terminal:
             chunk = os.read(self._ours, 65536)
         except OSError:  # how Linux says that nobody has the terminal open any more
             return False
-        self._raw += chunk
-        self.seen = _SEQUENCE.sub(b"", self._raw).decode("utf-8", "replace")
+        self.raw += chunk
+        self.seen = _SEQUENCE.sub(b"", self.raw).decode("utf-8", "replace")
         return chunk != b""

@@ -13,12 +13,13 @@ user message, in the order of the calls, whatever order they came in.
 
 from msgspec.structs import replace
 
-from pipeline.core import call_losses
+from pipeline.core import approvals, call_losses
 from pipeline.core import calls as tool_calls
 from pipeline.core import conversation as talk
 from pipeline.core import questions as asking
 from pipeline.core import requests as requesting
 from pipeline.core.agent.breaks import on_cancelled, on_resumed, on_stream_lost
+from pipeline.core.agent.listed import on_session_ready, on_tools
 from pipeline.core.agent.state import AgentState, Outputs, Step, Wish
 from pipeline.core.agent.turns import (
     act,
@@ -32,6 +33,7 @@ from pipeline.core.agent.turns import (
     next_wish,
     think,
 )
+from pipeline.core.call_table import Call, is_held
 from pipeline.core.commands import Passing
 from pipeline.core.events import (
     AnswerDelta,
@@ -105,9 +107,8 @@ def _step(state: AgentState, item: Passing) -> Step:
             return next_wish(replace(state, phase="idle")) if is_waiting else (state, ())
         case RunResumed():
             return on_resumed(state, item)
-        case ToolsChanged(server=server, tools=tools):
-            state = replace(state, tools={**state.tools, server: tools})
-            return after_calls(state, tool_calls.on_tools(state.calls, server, tools))
+        case ToolsChanged():
+            return on_tools(state, item)
         case ModelFinished() | ModelFailed() if item.call.startswith(asking.SAMPLE):
             return _on_sampled(state, item)
         case QuestionAnswered():
@@ -138,12 +139,10 @@ def _step(state: AgentState, item: Passing) -> Step:
         case PromptCancelled():
             return on_cancelled(state)
         case SinkFailed(sink=sink, reason=reason, ends_run=ends_run):
-            state, outputs = on_cancelled(state) if ends_run else (state, ())
+            state, outputs = on_cancelled(state, at_once=True) if ends_run else (state, ())
             return state, (Problem(where=f"sink {sink}", detail=reason), *outputs)
-        case SessionReady(route=route):
-            state, outputs = after_calls(state, tool_calls.on_session_ready(state.calls, route))
-            state, more = after_requests(state, requesting.on_session_ready(state.requests, item))
-            return state, (*outputs, *more)
+        case SessionReady():
+            return on_session_ready(state, item)
         case StreamLost():
             return on_stream_lost(state, item)
         case PostAnswered(id=id_) if requesting.is_ours(id_):
@@ -163,14 +162,16 @@ def _step(state: AgentState, item: Passing) -> Step:
         case TimerFired(id=id_) if id_.startswith(requesting.CACHE):
             return after_requests(state, requesting.on_timer(state.requests, id_))
         case TimerFired(id=id_) if id_.startswith(asking.PREFIX):
-            return after_questions(state, asking.on_timer(state.questions, id_))
+            can_pay = may_spend(state)
+            move = asking.on_timer(state.questions, id_, may_spend=can_pay)
+            return after_questions(state, move)
         case _:
             return state, ()
 
 
 def _on_call_timer(state: AgentState, timer: str) -> Step:
     call = state.calls.open.get(timer.removeprefix(tool_calls.PREFIX))
-    if call is not None and _waits_for_us(state, call.tool.server):
+    if call is not None and _waits_for_us(state, call):
         # Its silence is our own doing.
         return state, (tool_calls.deadline(state.calls, call),)
     return after_calls(state, tool_calls.on_timer(state.calls, timer))
@@ -183,7 +184,10 @@ def _on_request_timer(state: AgentState, timer: str) -> Step:
     return after_requests(state, requesting.on_timer(state.requests, timer))
 
 
-def _waits_for_us(state: AgentState, server: str) -> bool:
+def _waits_for_us(state: AgentState, call: Call) -> bool:
+    server = call.tool.server
+    if is_held(state.calls, call) and approvals.asked_of(state.questions, server) is not None:
+        return True
     return server in state.signing_in or asking.is_waited_for(state.questions, server)
 
 
@@ -206,7 +210,13 @@ def _on_wish(state: AgentState, wish: Wish) -> Step:
         return next_wish(state, Problem(where="prompt", detail=detail))
     if len(state.queue) >= state.plan.max_queued_prompts:
         detail = f"{len(state.queue)} prompts are waiting already, and that is the limit"
-        return state, (Problem(where="prompt", detail=detail, hint="send it again later"),)
+        return state, (
+            Problem(
+                where="prompt",
+                detail=detail,
+                hint="send it again later, or raise --max-queued-prompts",
+            ),
+        )
     state = replace(state, queue=(*state.queue, wish))
     return next_wish(state) if state.phase == "idle" else (state, ())
 

@@ -14,6 +14,8 @@ from pipeline.core.events import (
     RequestSubmitted,
     Tool,
 )
+from pipeline.core.pins import Pins
+from pipeline.core.pins import initial as initial_pins
 from pipeline.core.plan import Plan
 from pipeline.core.question_table import Questions
 from pipeline.core.request_table import Requests
@@ -26,7 +28,8 @@ Wish: TypeAlias = PromptSubmitted | CallSubmitted | RequestSubmitted
 class AgentState(msgspec.Struct, frozen=True):
     """`uses` pairs the calls of this turn with the model's ids; `results` holds what ended.
 
-    A person's own call has no id of the model's: there it is None. `is_into_chat`: what is
+    A person's own call has no id of the model's: there it is None. `is_stopped`: the person wants
+    no more of this turn, and only its last calls are still to end. `is_into_chat`: what is
     requested becomes part of the conversation.
     """
 
@@ -34,6 +37,7 @@ class AgentState(msgspec.Struct, frozen=True):
     calls: Calls
     questions: Questions
     requests: Requests
+    pins: Pins
     phase: Phase = "starting"
     queue: tuple[Wish, ...] = ()
     is_into_chat: bool = False
@@ -48,6 +52,7 @@ class AgentState(msgspec.Struct, frozen=True):
     numbers: int = 0
     uses: tuple[tuple[str, str | None], ...] = ()
     results: dict[str, Json] = {}
+    is_stopped: bool = False
     spoken: str = ""
     spending: Spending = Spending()
 
@@ -63,4 +68,4 @@ Step: TypeAlias = tuple[AgentState, Outputs]
 
 def initial(plan: Plan) -> AgentState:
     """Nothing is asked yet, and no server is ready."""
-    return AgentState(plan, Calls(plan), Questions(plan), Requests(plan))
+    return AgentState(plan, Calls(plan), Questions(plan), Requests(plan), initial_pins(plan))

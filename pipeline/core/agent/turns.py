@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from pipeline.core import approvals, held_calls, rounds
 from pipeline.core import calls as tool_calls
 from pipeline.core import conversation as talk
 from pipeline.core import questions as asking
 from pipeline.core import requests as requesting
-from pipeline.core import rounds
 from pipeline.core.agent.state import AgentState, Outputs, Step
 from pipeline.core.arguments import ArgumentsError, parse_arguments
 from pipeline.core.commands import CallModel, Passing, ReadPrompt
@@ -27,6 +27,7 @@ from pipeline.core.events import (
     ToolEnded,
 )
 from pipeline.core.inputs import Want
+from pipeline.core.pins import held_names
 from pipeline.core.question_table import Origin
 from pipeline.core.shapes import is_object
 from pipeline.core.tools import find, is_allowed
@@ -66,7 +67,8 @@ def _call(state: AgentState, wish: CallSubmitted, *outputs: Passing) -> Step:
     id_ = f"c{state.numbers + 1}"
     state = replace(state, numbers=state.numbers + 1, phase="acting", uses=((id_, None),))
     state, more = after_calls(state, tool_calls.start(state.calls, id_, tool, arguments))
-    return state, (*outputs, *more)
+    state, most = settle(state, *held_calls.servers_of_held(state.calls))
+    return state, (*outputs, *more, *most)
 
 
 def _no_such_tool(name: str, matches: Sequence[Tool], known: Sequence[Tool]) -> CallRejected:
@@ -115,13 +117,14 @@ def end_line(state: AgentState) -> Step:
 def finish(state: AgentState, stop: Stop, *outputs: Passing) -> Step:
     """The prompt is answered; take the next one."""
     done = AnswerCompleted(text=state.spoken, turns=state.turn, stop=stop)
-    state = replace(state, phase="idle", uses=(), results={}, spoken="")
+    state = replace(state, phase="idle", uses=(), results={}, is_stopped=False, spoken="")
     return next_wish(state, *outputs, done)
 
 
 def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
     """Start all calls of a finished message together."""
-    known = {tool.alias: tool for tool in _offered(state)}
+    # A model may have a tool in mind that is held by now: such a call waits, or ends in words.
+    known = {tool.alias: tool for tool in _allowed(state)}
     calls = state.calls
     pairs: list[tuple[str, str | None]] = []
     results: dict[str, Json] = {}
@@ -142,7 +145,22 @@ def act(state: AgentState, uses: list[Json], *outputs: Passing) -> Step:
     state = replace(
         state, calls=calls, numbers=number, phase="acting", uses=tuple(pairs), results=results
     )
-    return _think_when_complete(collect(state, outputs), *outputs)
+    state, more = settle(collect(state, outputs), *held_calls.servers_of_held(calls))
+    return go_on_when_complete(state, *outputs, *more)
+
+
+def settle(state: AgentState, *servers: str) -> Step:
+    """Calls of held tools wait while a person is asked about them; else they end.
+
+    Asked is now, at these `servers`, where nobody is yet.
+    """
+    if not state.pins.kept:
+        return state, ()
+    questions, asked = approvals.ask(state.questions, state.pins, servers)
+    state = replace(state, questions=questions)
+    about = approvals.asked_about(questions)
+    state, more = after_calls(state, held_calls.settle(state.calls, about))
+    return state, (*asked, *more)
 
 
 def after_calls(state: AgentState, move: tool_calls.Move) -> Step:
@@ -152,7 +170,7 @@ def after_calls(state: AgentState, move: tool_calls.Move) -> Step:
     ended = [each.call for each in outputs if isinstance(each, ToolEnded)]
     state, more = drop_questions(state, ended)
     state, most = _ask_for(state, calls.wants)
-    return _think_when_complete(state, *outputs, *more, *most)
+    return go_on_when_complete(state, *outputs, *more, *most)
 
 
 def after_requests(state: AgentState, move: requesting.Move) -> Step:
@@ -180,12 +198,21 @@ def after_questions(state: AgentState, move: asking.Move) -> Step:
     state = replace(state, questions=replace(questions, answers=()))
     for given in questions.answers:
         what = given.waiter, given.key, given.result, given.refusal
-        if given.waiter in state.calls.open:
+        if given.waiter == approvals.APPROVAL:
+            state, more = _on_approval(state, given.key, given.result)
+        elif given.waiter in state.calls.open:
             state, more = after_calls(state, rounds.on_input(state.calls, *what))
         else:
             state, more = after_requests(state, requesting.on_input(state.requests, *what))
         outputs = (*outputs, *more)
     return state, outputs
+
+
+def _on_approval(state: AgentState, server: str, result: Json | None) -> Step:
+    pins, outputs = approvals.on_answer(state.pins, server, result)
+    calls = replace(state.calls, held=held_names(pins))
+    state, more = settle(replace(state, pins=pins, calls=calls))
+    return state, (*outputs, *more)
 
 
 def ask(state: AgentState, origin: Origin, method: str, params: Json) -> Step:
@@ -234,13 +261,15 @@ def collect(state: AgentState, outputs: Outputs) -> AgentState:
     return replace(state, results={**state.results, **results}) if results else state
 
 
-def _think_when_complete(state: AgentState, *outputs: Passing) -> Step:
+def go_on_when_complete(state: AgentState, *outputs: Passing) -> Step:
+    """With all results in, the model is asked again; or the turn is over, if it was stopped."""
     if state.phase != "acting" or any(id_ not in state.results for id_, _ in state.uses):
         return state, outputs
     if is_own_call(state):
-        return next_wish(replace(state, phase="idle", uses=(), results={}), *outputs)
-    said = state.talk.with_user(*results_in_order(state))
-    return think(replace(state, talk=said), *outputs)
+        idle = replace(state, phase="idle", uses=(), results={}, is_stopped=False)
+        return next_wish(idle, *outputs)
+    state = replace(state, talk=state.talk.with_user(*_results_in_order(state)))
+    return finish(state, "cancelled", *outputs) if state.is_stopped else think(state, *outputs)
 
 
 def is_own_call(state: AgentState) -> bool:
@@ -248,13 +277,21 @@ def is_own_call(state: AgentState) -> bool:
     return any(use_id is None for _, use_id in state.uses)
 
 
-def results_in_order(state: AgentState) -> list[Json]:
+def _results_in_order(state: AgentState) -> list[Json]:
     """The results of this turn in the order of its calls, each in."""
     return [state.results[id_] for id_, _ in state.uses]
 
 
 def _offered(state: AgentState) -> tuple[Tool, ...]:
-    """The tools that the model may use, in an order that stays."""
+    """The tools that the model may use, in an order that stays.
+
+    `direct` is no model that reads what they say, but a person: who calls a held tool is asked.
+    """
+    held = frozenset[tuple[str, str]]() if state.plan.model == "direct" else state.calls.held
+    return tuple(tool for tool in _allowed(state) if (tool.server, tool.name) not in held)
+
+
+def _allowed(state: AgentState) -> tuple[Tool, ...]:
     allowed, disallowed = state.plan.allowed_tools, state.plan.disallowed_tools
     everything = (tool for tools in state.tools.values() for tool in tools)
     return tuple(tool for tool in everything if is_allowed(tool, allowed, disallowed))

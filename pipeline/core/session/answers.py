@@ -3,6 +3,10 @@
 2025-11-25, basic/transports, "Resumability and Redelivery": with a GET that names the last event,
 after the pause that the server wishes, however the stream began. Without an event that had an id,
 and since 2026-07-28 in any case, an answer that broke off is lost.
+
+Somebody waits: so that does not go on for long. It is over once the server does not know the answer
+or the session any more, where nobody is there twice in a row, and after `LONGEST` seconds of pauses
+without a new event.
 """
 
 from msgspec.structs import replace
@@ -24,6 +28,10 @@ from pipeline.core.session.state import (
 MOST = 1024
 """Open answers that are kept in mind. Some may be of no use to anybody: a later stage that gives a
 request up has its answer closed, and the session does not hear of it."""
+LONGEST = 10.0
+"""Seconds of pauses in which an answer has to be taken up again, or else is lost; only the first
+pause may be longer, if the server wishes that."""
+_MOST_ABSENCES = 2
 
 
 def opened(session: Session, request: str) -> Move:
@@ -58,10 +66,10 @@ def on_ended(session: Session, plan: Plan, item: AnswerEnded) -> Move:
     request = request_of(session, item.id)
     if request is None:
         return session, ()
-    answer = session.answers[request]
+    answer = replace(session.answers[request], absences=0)
     if item.last_event_id not in ("", answer.last_event_id):
-        answer = replace(answer, last_event_id=item.last_event_id, tries=0)
-        session = _with(session, request, answer)
+        answer = replace(answer, last_event_id=item.last_event_id, tries=0, waited=0.0)
+    session = _with(session, request, answer)
     why = item.reason or "the server ended its answer without a result"
     return _pause(session, plan, request, item.retry_ms, why)
 
@@ -69,8 +77,12 @@ def on_ended(session: Session, plan: Plan, item: AnswerEnded) -> Move:
 def on_refused(session: Session, plan: Plan, request: str, item: PostAnswered) -> Move:
     """The rest of an answer is not to be had: at all, or not yet."""
     why = item.reason if item.status is None else f"HTTP {item.status}"
-    if is_final(item.status):
+    answer = session.answers[request]
+    is_there = item.status is not None or item.is_sent
+    absences = 0 if is_there else answer.absences + 1
+    if is_final(item.status) or absences >= _MOST_ABSENCES:
         return lose(session, plan, request, f"the answer could not be taken up again: {why}")
+    session = _with(session, request, replace(answer, absences=absences))
     return _pause(session, plan, request, None, why)
 
 
@@ -135,13 +147,16 @@ def _pause(session: Session, plan: Plan, request: str, retry_ms: int | None, why
     is_early = session.phase in ("probing", "initializing")
     if not is_same or is_early or not answer.last_event_id:
         return lose(session, plan, request, why)
-    if answer.tries >= plan.max_resumptions:
+    pause = pause_before(retry_ms, answer.tries)
+    is_long = answer.tries > 0 and answer.waited + pause > LONGEST
+    if is_long or answer.tries >= plan.max_resumptions:
         why = f"{why}; {answer.tries} attempts to take it up again brought nothing"
         return lose(session, plan, request, why)
-    timer = StartTimer(id=ids.RESUME + request, seconds=pause_before(retry_ms, answer.tries))
+    timer = StartTimer(id=ids.RESUME + request, seconds=pause)
     is_first = answer.stream == request
     limit = StartTimer(id=ids.LIMIT + request, seconds=plan.call_timeout_max)
-    session = _with(session, request, replace(answer, stream="", tries=answer.tries + 1))
+    again = replace(answer, stream="", tries=answer.tries + 1, waited=answer.waited + pause)
+    session = _with(session, request, again)
     return session, (timer, limit) if is_first else (timer,)
 
 
@@ -152,7 +167,7 @@ def _tell(session: Session, plan: Plan, request: str, why: str) -> Move:
             return detect.on_unanswered(session, plan, what)
         return start_over(session, what)
     if session.is_listing and request == lists.list_id(session):
-        return lists.give_up(session, why)
+        return lists.fail(session, plan, why)
     if not ids.is_for_others(request):
         return session, ()
     return session, (RequestLost(server=session.server, id=request, reason=why),)

@@ -25,10 +25,14 @@ def on_deadline(session: Session, plan: Plan) -> Move:
             return start_over(session, f"`initialize` was not answered {waited}")
         case "greeting":
             return start_over(session, f"`initialized` was not taken {waited}")
-        case "listing":
+        case "listing" if not session.pages:
             return start_over(session, f"`tools/list` was not answered {waited}")
-        case "ready" if session.is_listing:
-            return lists.give_up(session, f"no answer {waited}")
+        case "listing" | "ready" if session.is_listing:
+            return lists.fail(session, plan, f"no answer {waited}")
+        case "ready" if session.is_partial:
+            return lists.ask(session, plan)
+        case "ready" if session.is_resting:
+            return lists.rested(session, plan)
         case _:
             return session, ()
 

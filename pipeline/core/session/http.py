@@ -25,6 +25,7 @@ from pipeline.core.session import (
     messages,
     modern,
     own_stream,
+    refusals,
     standing,
     subscriptions,
 )
@@ -106,7 +107,7 @@ def _if_unanswered(session: Session, plan: Plan, item: PostAnswered, outputs: Ou
     if ids.is_step(session, item.id):
         return detect.on_unanswered(session, plan, f"{item.id.partition(':')[0]!r}: {why}")
     if session.is_listing and item.id == lists.list_id(session):
-        return lists.give_up(session, why)
+        return lists.fail(session, plan, why)
     is_answered = any(isinstance(each, ReplyReceived) and each.id == item.id for each in outputs)
     if is_answered or not ids.is_for_others(item.id):
         return session, ()
@@ -138,10 +139,12 @@ def _on_refused(session: Session, plan: Plan, item: PostAnswered) -> Move:
     if is_expired and session.phase == "ready":
         return _renew(session, plan, item)
     is_greeting = session.phase == "greeting" and item.id == handshake.hello_id(session)
-    if is_greeting or ids.is_step(session, item.id):
+    is_page = session.phase == "listing" and item.id == lists.list_id(session)
+    is_shut_out = is_page and item.status in detect.UNAUTHORIZED
+    if is_greeting or is_shut_out or ids.is_step(session, item.id):
         return _on_step_refused(session, plan, item, None if is_expired else error)
     if session.is_listing and item.id == lists.list_id(session):
-        return lists.give_up(session, why if error is None else error.error)
+        return lists.fail(session, plan, why if error is None else error.error)
     if ids.is_for_others(item.id):
         if is_expired:
             # It was meant for the session before this one.
@@ -187,6 +190,8 @@ def _on_request_refused(
     session: Session, plan: Plan, item: PostAnswered, error: jsonrpc.Reply | None
 ) -> Move:
     server, why = session.server, messages.why_not(item)
+    if refusals.is_told(plan, item) and refusals.is_not_now(item):
+        return session, (refusals.not_now(session, plan, item, why),)
     if error is not None:
         return messages.on_reply(session, plan, error)
     if item.status is None and item.reason == CUT:

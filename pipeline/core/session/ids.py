@@ -34,8 +34,8 @@ def is_step(session: Session, id_: str) -> bool:
             return id_ == modern.discover_id(session)
         case "initializing":
             return id_ == handshake.init_id(session)
-        case "listing":
-            return id_ == lists.list_id(session)
+        case "listing":  # once a page is there, the session can do with that
+            return id_ == lists.list_id(session) and not session.pages
         case _:
             return False
 

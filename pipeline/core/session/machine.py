@@ -102,7 +102,7 @@ def step(state: SessionsState, item: Passing) -> Step:
 
 def _on_resumed(state: SessionsState, resumed: RunResumed) -> Step:
     """No connection is left: each server is connected anew, under its plan of now."""
-    plan = replace(state.plan, servers=resumed.servers)
+    plan = resumed.plan_after(state.plan)
     fresh = initial(plan).sessions
     reason = "the run was cut off"
     closed = tuple(

@@ -21,10 +21,11 @@ from pipeline.core.events import (
     Route,
     SessionReady,
 )
+from pipeline.core.json_text import UNREADABLE, read_any
 from pipeline.core.jsonrpc import error_text, shorten
 from pipeline.core.session.body import events_in
 from pipeline.core.session.state import Move, Outputs, Session, ready, start_over
-from pipeline.core.shapes import is_list, is_nested_too_deep, is_object
+from pipeline.core.shapes import MAX_DEPTH, is_list, is_nested_too_deep, is_object
 
 PREFIX = "call:"
 _ANSWERS = {"content", "result", "error"}
@@ -121,12 +122,15 @@ class _MalformedError(ValueError):
 
 
 def _decode(data: str) -> Any:
+    too_deep = f"nested too deep, expected no more than {MAX_DEPTH} levels"
     try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        value = read_any(data)
+    except RecursionError as exc:
+        raise _MalformedError(f"{too_deep}; found {shorten(data)!r}") from exc
+    except UNREADABLE as exc:
         raise _MalformedError(f"{exc}; found {shorten(data)!r}") from exc
     if is_nested_too_deep(data, [value]):
-        raise _MalformedError(f"nested too deep; found {shorten(data)!r}")
+        raise _MalformedError(f"{too_deep}; found {shorten(data)!r}")
     return value
 
 

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from pipeline.core.commands import StartTimer, StopTimer
 from pipeline.core.events import FrameReceived, PostAnswered, Problem, Route
 from pipeline.core.plan import Plan
-from pipeline.core.session import handshake, ids, lists, messages, seed
+from pipeline.core.session import handshake, ids, lists, messages, refusals, seed
 from pipeline.core.session.endpoint import EndpointRefusedError, resolve, session_id_in
 from pipeline.core.session.state import (
     Move,
+    Outputs,
     Session,
     await_step,
     give_up,
@@ -21,7 +22,7 @@ from pipeline.core.session.state import (
 
 _EARLY = ("closed", "opened", "deciding")
 _UNAUTHORIZED = (401, 403)
-_NOT_FOUND = 404
+_EXPIRED = "the server does not know the session any more (HTTP 404)"
 
 
 def on_frame(session: Session, plan: Plan, frame: FrameReceived) -> Move:
@@ -59,9 +60,7 @@ def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
             return seed.on_body(session, item)
         return messages.on_body(session, plan, item)
     if not ids.owns(session, item.id):
-        if item.status == _NOT_FOUND and session.phase == "ready":
-            return start_over(session, "the server does not know the session any more (HTTP 404)")
-        return session, ()
+        return _on_request_refused(session, plan, item)
     if is_seed(session):
         # Its `tools` came after we had lost patience: how it takes an `initialize` says nothing.
         return session, ()
@@ -72,8 +71,22 @@ def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
     if ids.is_step(session, item.id):
         return start_over(session, problem.detail)
     if session.is_listing and item.id == lists.list_id(session):
-        return lists.give_up(session, why)
+        return lists.fail(session, plan, why)
     return session, (problem,)
+
+
+def _on_request_refused(session: Session, plan: Plan, item: PostAnswered) -> Move:
+    """What a later stage has sent was not taken: is it the session, or the moment?"""
+    outputs: Outputs = ()
+    if refusals.is_told(plan, item) and ids.is_for_others(item.id):
+        if item.status == refusals.NOT_FOUND:
+            outputs = (refusals.unknown_session(session, item, _EXPIRED),)
+        else:
+            outputs = (refusals.not_now(session, plan, item, messages.why_not(item)),)
+    if item.status == refusals.NOT_FOUND and session.phase == "ready":
+        session, more = start_over(session, _EXPIRED)
+        outputs = (*outputs, *more)
+    return session, outputs
 
 
 def is_seed(session: Session) -> bool:

@@ -34,13 +34,16 @@ class Answer(msgspec.Struct, frozen=True):
 
     That is the request itself at first, empty while nothing is asked for, then a `Get` of ours. An
     answer may be taken up again from `last_event_id` on, by the session of its `generation` alone;
-    `tries` is how often that came to nothing.
+    `tries` is how often that was tried since its last event, after `waited` seconds in all, and
+    `absences` how often in a row nobody was there.
     """
 
     stream: str
     generation: int
     last_event_id: str = ""
     tries: int = 0
+    waited: float = 0.0
+    absences: int = 0
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -54,7 +57,9 @@ class Session(msgspec.Struct, frozen=True):
     before this one was left because of what an error seemed to mean. `answers` holds the answers
     that are open, by the id of the request. `stream_id` is the server's own stream, or the
     subscription, which broke off `vain` times in a row; `is_pausing`: it will be asked for again,
-    `had_stream`: there was one. `streams` counts all streams that were asked for.
+    `had_stream`: there was one. `streams` counts all streams that were asked for. `is_partial`: the
+    first list of tools broke off after `kept` of them, and was read again `relists` times.
+    `is_resting`: it was read a moment ago, and a change that is told (`list_again`) has to wait.
     """
 
     server: str
@@ -76,6 +81,10 @@ class Session(msgspec.Struct, frozen=True):
     lists: int = 0
     is_listing: bool = False
     list_again: bool = False
+    is_resting: bool = False
+    is_partial: bool = False
+    kept: int = 0
+    relists: int = 0
     is_told: bool = False
     is_noisy: bool = False
     is_renewed: bool = False

@@ -31,5 +31,5 @@ def on_posted(session: Session, plan: Plan, item: PostAnswered) -> Move:
     if ids.is_step(session, item.id):
         return detect.on_refused(session, plan, item, problem.detail)
     if session.is_listing and item.id == lists.list_id(session):
-        return lists.give_up(session, item.reason)
+        return lists.fail(session, plan, item.reason)
     return session, (problem,)

@@ -29,6 +29,18 @@ _PLAIN = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
 _SENTINEL = re.compile(r"=\?base64\?.*\?=", re.DOTALL)
 
 
+_QUESTIONS = ("server/discover", "initialize")
+
+
+def is_proof(message: Json) -> bool:
+    """Does it show that a server is of use, if this message gets a 2xx?
+
+    Not the first questions to it: a refusal may come as a JSON-RPC error under a 200, and who
+    answers nothing else would be asked again and again.
+    """
+    return message.get("method") not in _QUESTIONS
+
+
 def is_modern(route: Route) -> bool:
     """Is the session one of the stateless revisions, where each request says who asks?"""
     return route.protocol in MODERN

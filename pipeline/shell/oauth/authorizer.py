@@ -15,7 +15,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from config.options import OAuthOptions
-from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.authorizer import AuthorizationError, Learn
 from pipeline.shell.oauth.attempts import Attempts
 from pipeline.shell.oauth.challenge import UNAUTHORIZED, Challenge, read_challenge
 from pipeline.shell.oauth.errors import UnknownClientError
@@ -70,6 +70,7 @@ class OAuthAuthorizer:
         self._options = options
         self._may_ask = terminal or bool(options.browser and not options.no_browser)
         self._say = say
+        self._learn: Learn = lambda _: None
         self._resolver = resolver
         self._clock = clock
         self._now = now
@@ -84,6 +85,10 @@ class OAuthAuthorizer:
         self._failed = _Failed()
         self._key: DpopKey | None = None
         self._nonce = ""
+
+    def disclose(self, learn: Learn) -> None:
+        """Tokens, codes, keys and client secrets: of what was kept, and of what comes."""
+        self._learn = learn
 
     async def headers(self, method: str, url: str) -> Mapping[str, str]:
         """The token for one request to this server, refreshed in time if that asks nobody."""
@@ -201,6 +206,7 @@ class OAuthAuthorizer:
         await self._keeper.save(grant)
 
     def _use(self, grant: Grant) -> None:
+        self._learn(grant.secrets)
         self._key = None
         if grant.dpop_key:
             from pipeline.shell.oauth.dpop import DpopKey  # noqa: PLC0415  (cryptography)
@@ -221,7 +227,9 @@ class OAuthAuthorizer:
         return self._grant is not None and self._grant.can_refresh and not is_early
 
     def _client(self, flows: "ModuleType") -> "flows.Client":
-        return flows.Client(self._name, self._url, self._options, self._say, self._resolver)
+        return flows.Client(
+            self._name, self._url, self._options, self._say, self._learn, self._resolver
+        )
 
     async def _flows(self) -> "ModuleType":
         return await asyncio.to_thread(_import_flows)

@@ -8,7 +8,7 @@ from mcp.client.auth.utils import validate_authorization_response_iss
 from mcp.shared.auth import AuthorizationCodeResult
 
 from config.options import OAuthOptions
-from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.authorizer import AuthorizationError, Learn
 from pipeline.shell.oauth.browser import check_address, open_address
 from pipeline.shell.oauth.errors import shown
 from pipeline.shell.oauth.listener import Callback, Listener
@@ -16,19 +16,25 @@ from pipeline.shell.oauth.providers import BrowserProvider
 
 
 class Consent:
-    """One question to a person. `say` gets whole lines for standard error.
+    """One question to a person. `say` gets whole lines for standard error, `learn` the secrets.
 
     `show` and `wait` are what the provider calls, one after the other; between the two it
     `is_unanswered`.
     """
 
     def __init__(
-        self, server: str, listener: Listener, options: OAuthOptions, say: Callable[[str], None]
+        self,
+        server: str,
+        listener: Listener,
+        options: OAuthOptions,
+        say: Callable[[str], None],
+        learn: Learn,
     ) -> None:
         self._server = server
         self._listener = listener
         self._options = options
         self._say = say
+        self._learn = learn
         self.provider: BrowserProvider | None = None
         self.is_unanswered = False
 
@@ -36,6 +42,7 @@ class Consent:
         """Say the address in full, and open it if that is wished."""
         host = check_address(address)
         states = parse_qs(urlsplit(address).query).get("state", [""])
+        self._learn(states)
         self._listener.expect(states[0])
         odd = " (mind: this name is written in letters that may look like others)"
         self._say(
@@ -52,6 +59,7 @@ class Consent:
     async def wait(self) -> AuthorizationCodeResult:
         """The answer, once it is sure that it comes from whom it was asked of."""
         found = await self._listener.wait(self._options.timeout)
+        self._learn([found.code])
         self.is_unanswered = False
         self._check_issuer(found)
         if not found.code:

@@ -13,10 +13,11 @@ from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, OAuthTokenEr
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 
 from config.options import OAuthOptions
-from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.authorizer import AuthorizationError, Learn
 from pipeline.shell.oauth.challenge import Challenge
 from pipeline.shell.oauth.dpop import ALGORITHM, DpopKey
 from pipeline.shell.oauth.errors import members_of, oauth_error, shown
+from pipeline.shell.oauth.grant import key_secrets, secrets_in
 from pipeline.shell.oauth.metadata import (
     ServerMetadata,
     check_pkce,
@@ -25,7 +26,7 @@ from pipeline.shell.oauth.metadata import (
     without_scopes,
 )
 from pipeline.shell.oauth.providers import BrowserProvider, Restoring
-from pipeline.shell.oauth.refusals import failure, is_passing, refusal
+from pipeline.shell.oauth.refusals import failure, is_passing, refusal, request_secrets
 from pipeline.shell.oauth.side import Answer, SideRequests
 from pipeline.shell.targets import origin
 
@@ -37,6 +38,8 @@ class Driver:
     """One flow. `dpop` is the key that tokens are bound to so far, None for none.
 
     After it, `dpop` is the key of the tokens that came, and `trouble` why the last POST failed.
+    `learn` hears of the secrets of a request before it leaves, and of those in its answer before
+    anybody else sees that.
     """
 
     def __init__(
@@ -46,8 +49,10 @@ class Driver:
         *,
         challenge: Challenge | None,
         dpop: DpopKey | None,
+        learn: Learn,
     ) -> None:
         self.dpop = dpop
+        self._learn = learn
         self._side = side
         self._options = options
         self._challenge = challenge
@@ -105,9 +110,12 @@ class Driver:
         if proof:
             headers["DPoP"] = proof
         url = str(request.url)
-        if request.method == "POST":
-            return await self._side.send("POST", url, headers=headers, body=request.content)
-        return await self._side.send("GET", url, headers=headers)
+        if request.method != "POST":
+            return await self._side.send("GET", url, headers=headers)
+        self._learn(request_secrets(request))
+        answer = await self._side.send("POST", url, headers=headers, body=request.content)
+        self._learn(secrets_in(members_of(answer.body)))
+        return answer
 
     async def _send_token_request(self, request: httpx2.Request) -> Answer:
         """With a proof where tokens are to be bound; once more if the server names a nonce (8)."""
@@ -198,6 +206,8 @@ class Driver:
         is_sensible = is_required or is_possible or is_bound
         is_wanted = wish == "always" or (wish == "auto" and is_sensible)
         self.dpop = (self.dpop or DpopKey()) if is_wanted else None
+        if self.dpop is not None:
+            self._learn(key_secrets(self.dpop.pem))
 
     def _token_answer(self, request: httpx2.Request, answer: Answer) -> bytes:
         """The answer as the package takes it: it knows Bearer tokens only."""

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from config.options import OAuthOptions
-from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.authorizer import AuthorizationError, Learn
 from pipeline.shell.oauth.assertions import EnterpriseProvider, WorkloadProvider
 from pipeline.shell.oauth.challenge import Challenge
 from pipeline.shell.oauth.consent import Consent
@@ -31,13 +31,15 @@ _LONG_AGO = 1.0  # seconds since the epoch: to the package, 0 would be "never"
 class Client:
     """One MCP server, and how we get at its authorization. `url` is the address it is reached by.
 
-    `say` takes lines for the person; `resolver` is for tests, None looks names up as usual.
+    `say` takes lines for the person, `learn` each secret before it goes anywhere; `resolver` is for
+    tests, None looks names up as usual.
     """
 
     name: str
     url: str
     options: OAuthOptions
     say: Callable[[str], None]
+    learn: Learn
     resolver: AbstractResolver | None = None
 
 
@@ -71,7 +73,7 @@ async def authorize(client: Client, challenge: Challenge, grant: Grant | None) -
             await driver.run(provider)
             return _ended(client, provider, driver)
         async with await _listener(client.options, grant) as listener:
-            consent = Consent(client.name, listener, client.options, client.say)
+            consent = Consent(client.name, listener, client.options, client.say, client.learn)
             provider = _provider(client, driver, listener.uri, consent)
             provider.grant = _for_listener(grant, listener, client.options)
             if grant is not None and not provider.issuer:
@@ -97,7 +99,8 @@ def _driver(
     side: SideRequests, client: Client, challenge: Challenge | None, grant: Grant | None
 ) -> Driver:
     key = grant.dpop_key if grant is not None else ""
-    return Driver(side, client.options, challenge=challenge, dpop=DpopKey(key) if key else None)
+    dpop = DpopKey(key) if key else None
+    return Driver(side, client.options, challenge=challenge, dpop=dpop, learn=client.learn)
 
 
 def _provider(
@@ -111,7 +114,7 @@ def _provider(
                     f"! {client.name} itself chooses who gets the credentials, as no --oauth-issuer"
                     " is set"
                 )
-            return machine_provider(client.url, options)
+            return machine_provider(client.url, options, client.learn)
         case "workload":
             return WorkloadProvider(client.url, options, driver.send)
         case "enterprise":

@@ -1,8 +1,15 @@
 """What an authorization server has given us for one MCP server."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+_SECRET_MEMBERS = (
+    *("access_token", "refresh_token", "id_token"),  # RFC 6749, 5.1; OpenID Connect Core, 3.1.3.3
+    *("client_secret", "registration_access_token"),  # RFC 7591, 3.2.1; RFC 7592, 3
+)
+_LONG_LINE = 32  # characters of a key that are secret by themselves
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +40,12 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return str((self.tokens or {}).get("access_token") or "")
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """All values in it that nobody may see."""
+        told = (*secrets_in(self.tokens or {}), *secrets_in(self.client or {}))
+        return (*told, *key_secrets(self.dpop_key))
+
+    @property
     def can_refresh(self) -> bool:
         """Can there be a new token without asking anybody?"""
         return bool((self.tokens or {}).get("refresh_token") and self.client_id)
@@ -50,6 +63,18 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Grant({self.issuer!r}, {self.resource!r})"
+
+
+def secrets_in(members: Mapping[str, Any]) -> tuple[str, ...]:
+    """The secrets in an answer of an authorization server, be it to a token or a registration."""
+    values = (members.get(name) for name in _SECRET_MEMBERS)
+    return tuple(value for value in values if isinstance(value, str) and value)
+
+
+def key_secrets(pem: str) -> tuple[str, ...]:
+    """A private key in PEM: the whole, and each line of it, for the line breaks may be gone."""
+    lines = (line.strip() for line in pem.splitlines() if not line.startswith("-----"))
+    return tuple(text for text in (pem.strip(), *lines) if len(text) >= _LONG_LINE)
 
 
 _MARGIN = 10.0  # seconds: a request on its way should not outlive its token

@@ -7,6 +7,7 @@ to, so a name that points elsewhere a moment later gains nothing.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from functools import reduce
@@ -32,6 +33,9 @@ _ALSO: dict[Zone, frozenset[Zone]] = {
     "loopback": frozenset({"public", "private", "loopback"}),
     "special": frozenset({"public"}),
 }
+
+
+_ODD = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]*))*")  # `127.1`, `2130706433`
 
 
 class RefusedAddressError(OSError):
@@ -88,6 +92,12 @@ class Guard:
             raise AuthorizationError(
                 f"the server led to {shown(url)}, expected an https:// address"
             ) from None
+        if _ODD.fullmatch(there.host) and not _is_address(there.host):
+            # Names do not look like this, and what connects would read it as some address.
+            raise AuthorizationError(
+                f"the server led to {shown(str(there))}, expected an https:// address with a name,"
+                " or four numbers"
+            )
         is_own_metadata = method == "GET" and there == self._home
         if there.scheme != "https" and not is_loopback(there.host) and not is_own_metadata:
             raise AuthorizationError(
@@ -162,6 +172,14 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing of ours is open."""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _inner(address: _Address) -> _Address:

@@ -67,9 +67,15 @@ class Listener:
         """
         listener = cls(patience=patience)
         try:
-            listener._server = await asyncio.start_server(
-                listener._serve, _HOST, port, limit=_MOST_BYTES
+            # In two steps, for the second one waits: cancelled there, the first is not undone.
+            listener._server = server = await asyncio.start_server(
+                listener._serve, _HOST, port, limit=_MOST_BYTES, start_serving=False
             )
+            try:
+                await server.start_serving()
+            except BaseException:
+                server.close()
+                raise
         except OSError:
             raise AuthorizationError(
                 f"port {port} of {_HOST} is taken, and the answer of the browser is to come there; "

@@ -33,9 +33,9 @@ from mcp.shared.auth import (
 from pydantic import BaseModel
 
 from config.options import OAuthOptions
-from pipeline.shell.authorizer import AuthorizationError
+from pipeline.shell.authorizer import AuthorizationError, Learn
 from pipeline.shell.oauth.errors import shown
-from pipeline.shell.oauth.grant import Grant
+from pipeline.shell.oauth.grant import Grant, key_secrets
 from pipeline.shell.oauth.metadata import ServerMetadata
 
 for _name in ("mcp.client.auth.oauth2", "mcp.client.auth.utils"):
@@ -177,8 +177,8 @@ def browser_provider(
     return provider
 
 
-def machine_provider(server_url: str, options: OAuthOptions) -> Restoring:
-    """The provider for client credentials.
+def machine_provider(server_url: str, options: OAuthOptions, learn: Learn) -> Restoring:
+    """The provider for client credentials; `learn` hears of the private key that it reads.
 
     Raises:
         AuthorizationError: If the private key cannot be used.
@@ -189,6 +189,7 @@ def machine_provider(server_url: str, options: OAuthOptions) -> Restoring:
         provider: Restoring
         if options.private_key_file:
             key, algorithm = private_key(options)
+            learn(key_secrets(key))
             signed = SignedJWTParameters(
                 issuer=options.client_id,
                 subject=options.client_id,

@@ -44,7 +44,7 @@ def failure(request: httpx2.Request, answer: Answer, what: str) -> Authorization
     """Why a POST failed, in words; None if it did not."""
     if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
         return None
-    why = said(answer.body, _secrets_in(request))
+    why = said(answer.body, request_secrets(request))
     is_unknown = oauth_error(answer.body) in ("invalid_client", "unauthorized_client")
     kind = UnknownClientError if is_unknown else AuthorizationError
     return kind(
@@ -58,8 +58,8 @@ def is_passing(status: int) -> bool:
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def _secrets_in(request: httpx2.Request) -> list[str]:
-    """What went along with a request, and may come back in an error."""
+def request_secrets(request: httpx2.Request) -> list[str]:
+    """What goes along with a token request, and may come back in an error."""
     fields = parse_qsl(request.content.decode("utf-8", "replace"))
     found = [value for name, value in fields if name in _SECRET_FIELDS]
     with contextlib.suppress(KeyError):

@@ -9,6 +9,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.guard import Guard, GuardedResolver, RefusedAddressError, zone
 
+ODD_ADDRESSES = ("127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.0.0.1.")
+
 
 class Names(AbstractResolver):
     """A resolver whose names are data; it counts what it is asked."""
@@ -170,6 +172,7 @@ async def test_https_and_loopback_may_be_asked_and_metadata_of_the_server(
         ("https://a.example/mcp", "GET", "ftp://a.example/prm"),
         ("https://a.example/mcp", "GET", "https:///prm"),
         ("https://a.example/mcp", "GET", "http://localhost.evil.example/prm"),
+        *(("https://a.example/mcp", "GET", f"https://{odd}/prm") for odd in ODD_ADDRESSES),
     ],
 )
 async def test_all_else_is_refused(server: str, method: str, url: str) -> None:

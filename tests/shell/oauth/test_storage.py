@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline.shell import private_file
 from pipeline.shell.oauth import storage
 from pipeline.shell.oauth.grant import Grant
 from pipeline.shell.oauth.storage import FileStore, NoStore, StoreError, default_path
@@ -194,7 +195,7 @@ def test_a_lock_that_is_not_let_go_is_told(path: Path, monkeypatch: pytest.Monke
     import fcntl
 
     FileStore(path).save(GRANT)
-    monkeypatch.setattr(storage, "_LOCK_PATIENCE", 0.01)
+    monkeypatch.setattr(private_file, "_LOCK_PATIENCE", 0.01)
     with path.with_name("oauth.json.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StoreError, match="another run holds it"):
