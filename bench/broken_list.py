@@ -144,6 +144,27 @@ MECHANISMS = (
         ("core/test_pins.py",),
     ),
     Mechanism(
+        "a webhook's message is on the disk before it counts as taken",
+        "sinks/outbox.py",
+        'return self._insert(messages, "", None), self._totals()',
+        "return 0, self._totals()",
+        ("sinks/test_outbox.py", "sinks/test_webhook_outbox.py"),
+    ),
+    Mechanism(
+        "a message that was delivered is forgotten, and not sent by the next run",
+        "sinks/outbox_queue.py",
+        "self._marking = self._begin(lambda: self._opened().delivered(message))",
+        "self._marking = self._begin(lambda: None)",
+        ("sinks/test_webhook_outbox.py",),
+    ),
+    Mechanism(
+        "a call whose message never left is told as not sent",
+        "pipeline/core/call_settling.py",
+        "return plan.await_posts and is_open and call.task is None",
+        "return False",
+        ("core/test_call_settling.py",),
+    ),
+    Mechanism(
         "a sink that hangs is given up at a deadline",
         "pipeline/runtime.py",
         "_, late = await asyncio.wait(writers, timeout=self._shutdown.left())",

@@ -236,7 +236,9 @@ class Outbox:
 
     def _set_up(self, shown: str, *, is_flushed: bool) -> None:
         run = self._db.execute
+        run("BEGIN")  # both as they were at one moment: another process may just make it
         kind, version = (run(f"PRAGMA {each}").fetchone()[0] for each in _ABOUT)
+        run("COMMIT")
         if (kind, version) != (0, 0) and kind != _APPLICATION:
             raise self._error("it is no outbox of rxmcp; move it away")
         if version > len(_STEPS):
