@@ -18,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -180,13 +182,10 @@ def main() -> int:
     given = parser.parse_args()
     done: list[Soaked] = []
     is_wrong = False
-    # A process for each seed: what one leaves behind is not taken for another's.
-    with ProcessPoolExecutor(given.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for future in [
-            pool.submit(_soaked, each, given.seconds, given.chat) for each in given.seeds
-        ]:
+    with ExitStack() as stack:
+        for run in _runs(given, stack):
             try:
-                done.append(future.result())
+                done.append(run())
             except WrongError as exc:
                 print(f"WRONG in {exc}", flush=True)
                 is_wrong = True
@@ -195,6 +194,16 @@ def main() -> int:
     if not (given.chat or given.no_docs or is_wrong):
         write_block("bench.soak", table(done))
     return int(is_wrong)
+
+
+def _runs(given: argparse.Namespace, stack: ExitStack) -> list[Callable[[], Soaked]]:
+    """What gives the result of each seed: here, one by one, or in processes of their own."""
+    words = [(seed, given.seconds, given.chat) for seed in given.seeds]
+    if given.jobs == 1:
+        return [partial(_soaked, *each) for each in words]
+    pool = ProcessPoolExecutor(given.jobs, get_context("spawn"), max_tasks_per_child=1)
+    stack.enter_context(pool)
+    return [pool.submit(_soaked, *each).result for each in words]
 
 
 def _soaked(seed: int, seconds: float, chat: int) -> Soaked:

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.soak_checks import ChatChecks, check_calls, check_turn
+from bench.soak_checks import ChatChecks, check_calls, check_turn, is_end_at, is_result
 from bench.soak_draw import HTTP, Turn
-from bench.soak_faults import FAULTS, LATE, Picker
+from bench.soak_faults import FAULTS, LATE, STDIO, Picker
 from bench.soak_files import OpenFile, open_files
 from bench.soak_watch import Point, check_files, check_memory, growth, held, settled
 from pipeline.core.codec import Entry
@@ -99,6 +99,7 @@ class Chat:
         self._checks = ChatChecks()
         self._asked: Counter[str] = Counter()
         self._troubled: set[str] = set()
+        self._has_backlog = False
         self._before: Sequence[OpenFile] = ()
         self._sizes: list[Point] = []
 
@@ -155,6 +156,7 @@ class Chat:
             self._judge([f"no answer within {_DEADLINE:g} s"], turn, sink.rest)
             raise
         self._judge(check_turn(items, wishes, self._executed(), self._calm(turn)), turn, items)
+        self._note_backlog(turn, items)
         self._checks.take(items)
         self._count(items)
         self._judge(await settled(self._look), turn)
@@ -166,7 +168,19 @@ class Chat:
         now = {wish.server for wish in turn.wishes if wish.fault}
         now |= {dialect for dialect, pick in self._pickers.items() if pick.is_hindering}
         troubled, self._troubled = now | self._troubled, now
+        if self._has_backlog:
+            troubled.add(STDIO)
         return [server for server in FAULTS if server not in troubled]
+
+    def _note_backlog(self, turn: Turn, items: Sequence[Item]) -> None:
+        """The process takes one call after the other: what was given up strikes turns later.
+
+        A call that has its result shows that all before it are done with.
+        """
+        if any(wish.fault for wish in turn.wishes if wish.server == STDIO):
+            self._has_backlog = True
+        elif last := [each for each in items if is_end_at(each, STDIO)][-1:]:
+            self._has_backlog = self._has_backlog and not is_result(last[0])
 
     def _look(self) -> list[str]:
         """What is left of the turn that is over."""
@@ -211,7 +225,7 @@ class Chat:
             name: {**_TYPES[name], "url": server.url} for name, server in self._servers.items()
         }
         args = ["-m", "bench.soak_child", str(self._ledger), str(LATE)]
-        servers["stdio"] = {"command": sys.executable, "args": args, "cwd": str(ROOT)}
+        servers[STDIO] = {"command": sys.executable, "args": args, "cwd": str(ROOT)}
         return json.dumps({"mcpServers": servers})
 
     def _noted(self, what: str) -> Counter[str]:

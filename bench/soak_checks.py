@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from pipeline.core.commands import Item, Post
 from pipeline.core.events import (
@@ -54,7 +54,7 @@ def check_turn(
     wrong += [
         f"{each.call} ended as {each.outcome} ({each.reason!r}), and {each.server} is well"
         for each in items
-        if isinstance(each, ToolEnded) and each.server in calm and not _is_result(each)
+        if isinstance(each, ToolEnded) and each.server in calm and not is_result(each)
     ]
     said = [f"did {_number(s)}" for s in started if _is_answered(s, items)]
     if answers and said != [ln for ln in answers[0].text.splitlines() if ln.startswith("did ")]:
@@ -132,8 +132,8 @@ def _check_end(
     n = _number(started)
     count, text = executed.get(n, 0), [part.get("text") for part in ended.content]
     most = 1 if started.tool == "act" else sends
-    is_result = _is_result(ended)
-    least = 1 if is_result else 0
+    has_result = is_result(ended)
+    least = 1 if has_result else 0
     if ended.outcome == "not_sent":
         most = 0
     wrong: list[str] = []
@@ -144,21 +144,27 @@ def _check_end(
             f"{ended.call} (n={n}, {ended.outcome}, sent {sends} times) was executed {count} "
             f"times, expected {least} to {most}"
         )
-    if is_result and text != [f"did {n}"]:
+    if has_result and text != [f"did {n}"]:
         wrong.append(f"{ended.call} (n={n}) was answered with {text}")
-    if not is_result and not (ended.reason or text):
+    if not has_result and not (ended.reason or text):
         wrong.append(f"{ended.call} ended as {ended.outcome} without a reason")
     return wrong
 
 
 def _is_answered(started: ToolStarted, items: Sequence[Item]) -> bool:
     return any(
-        isinstance(each, ToolEnded) and each.call == started.call and _is_result(each)
+        isinstance(each, ToolEnded) and each.call == started.call and is_result(each)
         for each in items
     )
 
 
-def _is_result(ended: ToolEnded) -> bool:
+def is_end_at(item: Item, server: str) -> TypeGuard[ToolEnded]:
+    """Is it the end of a call at this server?"""
+    return isinstance(item, ToolEnded) and item.server == server
+
+
+def is_result(ended: ToolEnded) -> bool:
+    """Was the call answered, and not with an error?"""
     return ended.outcome == "answered" and not ended.is_error
 
 

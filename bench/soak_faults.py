@@ -61,8 +61,9 @@ SCRIPTS: Mapping[Dialect, Mapping[str, Sequence[Step]]] = MappingProxyType(
 )
 PROCESS = ("progress", "drip", "late", "mute", "twice", "cut", "noise", "kill", "kill_first")
 """The faults of the server that is a process: `bench.soak_child` makes them."""
+STDIO = "stdio"
 FAULTS: Mapping[str, Sequence[str]] = MappingProxyType(
-    {**{dialect: tuple(scripts) for dialect, scripts in SCRIPTS.items()}, "stdio": PROCESS}
+    {**{dialect: tuple(scripts) for dialect, scripts in SCRIPTS.items()}, STDIO: PROCESS}
 )
 """What can go wrong with a call, by its server."""
 HINDRANCES: Mapping[str, Sequence[Step]] = MappingProxyType(

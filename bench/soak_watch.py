@@ -11,8 +11,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 from typing import Any, NamedTuple, TypeAlias
 
 from loguru import logger
@@ -92,16 +93,21 @@ def _allocated() -> int:
 
 
 def growth(points: Sequence[Point], enough: int = ENOUGH) -> float | None:
-    """Bytes for each turn, from the second quarter to the last; None: too few points to say.
+    """Bytes for each turn, the lesser of two rises; None: too few points to say.
 
-    In the first quarter caches fill, and arenas are got. Medians, for a peak is no growth.
+    In the first quarter caches fill, and arenas are got. The others are compared by their medians,
+    for a peak is no growth; and what grows does so from the second to the third, and from that to
+    the last. A single step is none: a table of Python's own (that of interned strings) doubles once
+    in a while, by a megabyte at a time.
     """
     if len(points) < max(enough, 4):
         return None
-    quarter = len(points) // 4
-    early, late = points[quarter : 2 * quarter], points[-quarter:]
-    rise = median(size for _, size in late) - median(size for _, size in early)
-    return rise / (median(at for at, _ in late) - median(at for at, _ in early))
+    size = len(points) // 4
+    quarters = [points[at * size : (at + 1) * size] for at in (1, 2)] + [points[-size:]]
+    middles = [
+        (median(at for at, _ in each), median_low(held for _, held in each)) for each in quarters
+    ]
+    return min((late[1] - early[1]) / (late[0] - early[0]) for early, late in pairwise(middles))
 
 
 def check_memory(points: Sequence[Point], most: float, enough: int = ENOUGH) -> list[str]:

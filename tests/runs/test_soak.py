@@ -270,6 +270,14 @@ def test_a_peak_is_no_growth_and_nor_is_what_a_process_needs_to_get_warm() -> No
     assert growth([(float(at), size) for at, size in enumerate(sizes)]) == pytest.approx(0, abs=1)
 
 
+def test_a_single_step_is_no_growth_and_two_are() -> None:
+    def after(*steps: int) -> list[tuple[float, float]]:
+        return [(float(at), float(sum(at >= step for step in steps))) for at in range(40)]
+
+    assert [growth(after(step)) for step in range(40)] == [0] * 40
+    assert growth(after(18, 28)) == pytest.approx(0.1)
+
+
 def files(*words: str, peer: int | None = None, is_dead: bool = False) -> list[OpenFile]:
     return [OpenFile(number, each, peer, is_dead) for number, each in enumerate(words)]
 
