@@ -42,6 +42,8 @@ def run() -> None:
         status = main(sys.argv[1:], os.environ)
     except KeyboardInterrupt:  # Ctrl-C, where nothing has to be ended in order
         status = 128 + signal.SIGINT
+    # All is done: one more Ctrl-C ends what Python has left to do, without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(status)
 
 
@@ -267,7 +269,7 @@ async def _read(settings: "Settings") -> int:
             case "redact":
                 return redact_file(settings)
             case _:
-                return await replay_file(settings)
+                return await _until_signalled(settings, replay_file)
     except (RecordingError, SinkError) as exc:
         return tell_failure(settings, USAGE, str(exc))
 

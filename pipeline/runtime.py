@@ -131,7 +131,13 @@ class Runtime:
         tasks: set[asyncio.Task[None]] = set()
 
         def spawn(body: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-            task = working.create_task(body)
+            try:
+                task = working.create_task(body)
+            except RuntimeError:
+                # The group is ending and takes no more, as a timer may not know yet: so this one
+                # ends before it begins.
+                task = asyncio.create_task(body)
+                task.cancel()
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             return task

@@ -119,3 +119,36 @@ async def test_an_effect_that_raises_ends_the_run_with_its_own_words() -> None:
     with pytest.raises(LookupError, match="no such thing"):
         await made.run(prompt("a"))
     assert memory.is_closed
+
+
+class _LateEffects(Effects):
+    """Begins something when it is told to end, as a timer may that knows nothing of that yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: list[asyncio.Task[None]] = []
+        self.begun = 0
+
+    async def run(self, spawn: Spawn) -> None:
+        try:
+            await super().run(spawn)
+        finally:
+            self.late.append(spawn(self._begin()))
+
+    async def _begin(self) -> None:
+        self.begun += 1
+
+
+async def test_what_is_begun_while_a_run_is_torn_down_ends_before_it_begins() -> None:
+    effects = _LateEffects()
+    made = Making(MemorySink(), effects=effects)
+    running = asyncio.create_task(made.run(prompt("a")))
+    async with asyncio.timeout(10):
+        while not effects.has_started:  # noqa: ASYNC110  one turn of the loop at a time
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        await asyncio.wait(effects.late)
+    assert running.cancelled()
+    assert [task.cancelled() for task in effects.late] == [True]
+    assert effects.begun == 0

@@ -20,6 +20,8 @@ _EVENTS = (
 )
 _OURS = ("marshal.loads",)  # how Python reads its own modules
 
+_MEASURE = "/.coverage."  # what the tests write about themselves when their coverage is measured
+
 
 def main(log: str, *words: str) -> int:
     """The exit status of the program."""
@@ -31,6 +33,8 @@ def main(log: str, *words: str) -> int:
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
         is_write = event == "open" and len(args) == 3 and int(args[2] or 0) & _WRITES
+        if _MEASURE in str(args[0] if args else ""):
+            return
         if is_write or (event in _EVENTS and event not in _OURS):
             os.write(number, (json.dumps([event, *map(str, args)]) + "\n").encode())
 
