@@ -32,7 +32,7 @@ NOT_OURS = {
     "pipeline/pytest_plugin.py": {"--record-mode"},
     "pipeline/cassette.py": {"--record-mode"},
     "README.md": {"--cov"},
-    "docs/reliability.md": {"--outage", "--seconds", "--seeds"},
+    "docs/reliability.md": {"--jobs", "--outage", "--seconds", "--seeds"},
     "docs/conformance.md": {"--sdk", "--write", "--spec-version"},
     "docs/testing-with-recordings.md": {"--record-mode"},
 }
