@@ -54,6 +54,7 @@ from sinks.tool_pins import PinsSink
 from sinks.webhook import WebhookSink
 
 _CLOSING = 2.0  # seconds for the model's connections
+_LAST = 1.0  # seconds for a sink to let go of what it holds, when there is no time left
 
 
 class Run:
@@ -205,7 +206,7 @@ class Run:
             sink,
             Mailbox[Entry](self._settings.mailbox, weigh=weight_of_entry),
             on_failure=self._on_sink_failure,
-            shutdown=self._shutdown.seconds,
+            patience=lambda: max(self._shutdown.left(), _LAST),
             is_needed=has_to_stop and isinstance(sink, JsonlSink),
         )
 

@@ -64,6 +64,7 @@ class SinkActor:
     """One sink, its mailbox, and the only task that ever calls it.
 
     `is_needed`: what has to be written there before it is done is not done after it has failed.
+    `patience` is asked when the sink is to close: how many seconds that may take then.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class SinkActor:
         mailbox: Mailbox[Entry],
         *,
         on_failure: Callable[[str, str], None],
-        shutdown: float = 10.0,
+        patience: Callable[[], float] = lambda: 10.0,
         is_needed: bool = False,
     ) -> None:
         self.sink = sink
@@ -80,7 +81,7 @@ class SinkActor:
         self.is_needed = is_needed
         self.failure: str | None = None
         self._on_failure = on_failure
-        self._shutdown = shutdown
+        self._patience = patience
         self._put = 0
         self._written = 0
         self._is_open = False
@@ -170,12 +171,11 @@ class SinkActor:
         self._on_failure(self.name, self.failure)
 
     async def _close(self) -> None:
+        seconds = self._patience()
         try:
-            async with asyncio.timeout(self._shutdown):
+            async with asyncio.timeout(seconds):
                 await self.sink.close()
         except TimeoutError:
-            self._fail(
-                SinkError(f"it did not close within {self._shutdown:g} s (--shutdown-timeout)")
-            )
+            self._fail(SinkError(f"it did not close within {seconds:.2g} s (--shutdown-timeout)"))
         except Exception as exc:  # noqa: BLE001  told like any failure of a sink
             self._fail(exc)

@@ -29,9 +29,9 @@ class _TooMuchError(Exception):
 def complaint(schema: Json, value: Any) -> str:
     """What is wrong with `value` in words; empty if it fits, as far as that can be checked."""
     # Half of a start's time, for something that most runs never need.
-    from jsonschema import Draft202012Validator, exceptions, validators  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
-    from referencing import exceptions as unresolved  # noqa: PLC0415
+    from jsonschema import Draft202012Validator, exceptions, validators  # noqa: PLC0415  see above
+    from referencing import Registry  # noqa: PLC0415  see above
+    from referencing import exceptions as unresolved  # noqa: PLC0415  see above
 
     dialect = schema.get("$schema", Draft202012Validator.META_SCHEMA["$schema"])
     try:

@@ -63,17 +63,17 @@ class NoAuthorizer:
     def disclose(self, learn: Learn) -> None:
         """There is nothing to tell."""
 
-    async def headers(self, method: str, url: str) -> Mapping[str, str]:  # noqa: ARG002
+    async def headers(self, method: str, url: str) -> Mapping[str, str]:  # noqa: ARG002  the protocol's
         """None."""
         return {}
 
     async def refused(
         self,
-        method: str,  # noqa: ARG002
-        url: str,  # noqa: ARG002
-        status: int,  # noqa: ARG002
-        headers: Mapping[str, str],  # noqa: ARG002
-        body: bytes,  # noqa: ARG002
+        method: str,  # noqa: ARG002  the protocol's
+        url: str,  # noqa: ARG002  the protocol's
+        status: int,  # noqa: ARG002  the protocol's
+        headers: Mapping[str, str],  # noqa: ARG002  the protocol's
+        body: bytes,  # noqa: ARG002  the protocol's
     ) -> bool:
         """There are no others."""
         return False

@@ -69,7 +69,7 @@ class Acting:
             sink,
             Mailbox(MailboxOptions()),
             on_failure=lambda name, reason: self.failures.append((name, reason)),
-            shutdown=shutdown,
+            patience=lambda: shutdown,
         )
 
     async def end(self) -> None:
@@ -186,3 +186,20 @@ async def test_cancelled_it_still_closes_the_sink() -> None:
         await running
     assert acting.sink.calls == ["open", "close"]
     assert acting.failures == []
+
+
+async def test_how_long_closing_may_take_is_asked_when_it_begins_and_not_before() -> None:
+    """The end of a run has one deadline, and what came before has used some of it."""
+    left = 60.0
+    sink = Scripted()
+    sink.closing_gate.clear()
+    acting = Acting(sink)
+    acting.actor = SinkActor(
+        sink,
+        Mailbox(MailboxOptions()),
+        on_failure=lambda name, reason: acting.failures.append((name, reason)),
+        patience=lambda: left,
+    )
+    left = 0.01
+    await acting.end()
+    assert acting.failures == [("scripted", "it did not close within 0.01 s (--shutdown-timeout)")]

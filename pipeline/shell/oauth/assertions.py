@@ -19,7 +19,7 @@ from pipeline.shell.oauth.providers import Memory, Restoring, form
 from pipeline.shell.oauth.side import Answer
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  (RFC 8693: a name)
-ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  a name
 ID_JAG = "urn:ietf:params:oauth:token-type:id-jag"
 
 _NOBODY = "unregistered"

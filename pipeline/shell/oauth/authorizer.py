@@ -109,10 +109,10 @@ class OAuthAuthorizer:
     async def refused(
         self,
         method: str,  # noqa: ARG002  (the challenge says all)
-        url: str,  # noqa: ARG002
+        url: str,  # noqa: ARG002  the protocol's
         status: int,
         headers: Mapping[str, str],
-        body: bytes,  # noqa: ARG002
+        body: bytes,  # noqa: ARG002  the protocol's
     ) -> bool:
         """Meet the challenge of a 401 or 403; False if it is none that credentials help with.
 
