@@ -1,5 +1,6 @@
 """A server that sends a million events, a sink that takes 1 s for each batch: memory stays flat.
 
+    pip install -c constraints.txt -e '.[bench]'     # what draws; strace is your system's
     python -m bench.backpressure     # some five minutes; writes the picture and its numbers
     python -m bench.backpressure --events 100000 --high 512 --no-docs
 
@@ -15,6 +16,7 @@ but not that it is bounded.
 
 import argparse
 import asyncio
+import importlib.util
 import sys
 import tempfile
 from pathlib import Path
@@ -68,6 +70,19 @@ def table(measured: Measured) -> str:
     )
 
 
+def require_matplotlib() -> None:
+    """Find out that nothing can be drawn before minutes are spent on what is to be.
+
+    Raises:
+        NotMeasuredError: If it is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise NotMeasuredError(
+            "found no matplotlib, which draws the picture: pip install -c constraints.txt -e "
+            "'.[bench]', or give --no-docs for the numbers alone"
+        )
+
+
 def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(description="a flood of events, and a sink that is slow")
@@ -77,6 +92,8 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="backpressure-") as folder:
         try:
+            if not given.no_docs:
+                require_matplotlib()
             measured = asyncio.run(measure(given.events, given.high, Path(folder)))
         except NotMeasuredError as exc:
             print(exc, file=sys.stderr)

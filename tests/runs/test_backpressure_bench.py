@@ -120,6 +120,19 @@ async def test_a_client_that_does_not_start_is_told_with_its_words(
         await measure(10, 8, tmp_path)
 
 
+def test_without_what_draws_it_says_so_before_it_measures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def measured(*_: object) -> None:
+        raise AssertionError("it measured what nobody can draw")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("bench.backpressure.measure", measured)
+    monkeypatch.setattr("sys.argv", ["backpressure"])
+    assert main() == 1
+    assert "found no matplotlib" in capsys.readouterr().err
+
+
 def test_without_strace_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(NotMeasuredError, match="found no strace"):
