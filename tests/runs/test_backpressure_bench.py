@@ -126,7 +126,10 @@ def test_without_what_draws_it_says_so_before_it_measures(
     async def measured(*_: object) -> None:
         raise AssertionError("it measured what nobody can draw")
 
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    def missing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr("importlib.util.find_spec", missing)
     monkeypatch.setattr("bench.backpressure.measure", measured)
     monkeypatch.setattr("sys.argv", ["backpressure"])
     assert main() == 1
