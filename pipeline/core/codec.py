@@ -79,6 +79,7 @@ class _Place(msgspec.Struct):
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _MOST_MESSAGES = 1_000_000
 _MOST_LEVELS = 2 * MAX_DEPTH  # what came in through a door, with all that we wrap around it
+_SHALLOW = 2 * _MOST_LEVELS  # bytes: each level takes two, so in so few there are no more
 _encoder = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 _places = msgspec.json.Decoder(_Place)
@@ -119,7 +120,7 @@ def decode_entry(line: bytes) -> Entry:
         NotARecordingError: If it is torn, or of a kind or shape that this version does not know.
     """
     try:
-        if is_nested_deeper(line, _MOST_LEVELS):
+        if len(line) > _SHALLOW and is_nested_deeper(line, _MOST_LEVELS):
             raise msgspec.DecodeError(f"nested deeper than {_MOST_LEVELS} levels")
         place = _places.decode(line)
         return Entry(place.seq, place.at, _whole(_items.decode(line)), place.session)

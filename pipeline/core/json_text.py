@@ -84,9 +84,12 @@ def repeated(text: str, names: tuple[str, ...]) -> str:
     `text` can be read. Peers differ in which one counts (RFC 8259, 4), so that whoever looked at a
     message on its way may have seen another one than we would. Below the top the last one counts.
     """
-    suspects = [name for name in names if text.count(f'"{name}"') > 1]
-    if not suspects:
+    for name in names:  # a plain loop, and no text is made: each message passes here
+        if text.count(name) > 1 and text.count(f'"{name}"') > 1:
+            break
+    else:
         return ""
+    suspects = [name for name in names if text.count(f'"{name}"') > 1]
     values = [bytes(value) for value in read(text, _members).values()]
     for name in suspects:
         quoted = f'"{name}"'

@@ -38,6 +38,7 @@ from pipeline.core.commands import Passing
 from pipeline.core.events import (
     AnswerDelta,
     CallSubmitted,
+    FrameReceived,
     ModelFailed,
     ModelFinished,
     ModelSpoke,
@@ -98,6 +99,11 @@ def step(state: AgentState, item: Passing) -> Step:
 
 def _step(state: AgentState, item: Passing) -> Step:
     match item:
+        # What comes most stands first: a frame is the session's alone.
+        case FrameReceived():
+            return state, ()
+        case ProgressReported():
+            return after_calls(state, tool_calls.on_progress(state.calls, item))
         case PromptSubmitted() | CallSubmitted() | RequestSubmitted():
             return _on_wish(state, item)
         case PromptRejected(reason=reason):
@@ -153,8 +159,6 @@ def _step(state: AgentState, item: Passing) -> Step:
             return after_requests(state, requesting.on_reply(state.requests, item))
         case ReplyReceived():
             return after_calls(state, tool_calls.on_reply(state.calls, item))
-        case ProgressReported():
-            return after_calls(state, tool_calls.on_progress(state.calls, item))
         case TimerFired(id=id_) if id_.startswith(tool_calls.PREFIX):
             return _on_call_timer(state, id_)
         case TimerFired(id=id_) if requesting.is_ours(id_):
