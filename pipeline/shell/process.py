@@ -11,8 +11,11 @@ import os
 import shutil
 import signal
 from asyncio.subprocess import SubprocessStreamProtocol
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from loguru import logger
 
 from pipeline.deadline import Deadline
 
@@ -68,7 +71,6 @@ class ServerProcess:
         self,
         process: asyncio.subprocess.Process,
         transport: asyncio.SubprocessTransport,
-        guard: "_Guard | None",
     ) -> None:
         assert process.stdin is not None, "it was started with pipes"
         assert process.stdout is not None, "it was started with pipes"
@@ -76,12 +78,16 @@ class ServerProcess:
         self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
         self._process = process
         self._transport = transport
-        self._guard = guard
+        self._guard: _Guard | None = None
 
     @property
     def pid(self) -> int:
         """Its process id, which is that of its group too."""
         return self._process.pid
+
+    async def watch(self) -> None:
+        """See to it that it does not outlive us, whatever happens to us."""
+        self._guard = await _Guard.watch(self.pid)
 
     async def exited(self) -> str:
         """How it ended, in words; if it has not after `GRACE` seconds, it is killed."""
@@ -90,7 +96,7 @@ class ServerProcess:
                 status = await self._process.wait()
         except TimeoutError:
             self._signal(signal.SIGKILL)
-            await self._killed()
+            await _killed(self._transport, self._process)
             return "closed its output and went on running, so it was killed"
         if status >= 0:
             return f"exited with status {status}"
@@ -112,20 +118,15 @@ class ServerProcess:
                         await self._process.wait()
                         return
         finally:
-            # Its children too: what it left behind would hold on to its ports and files.
-            self._signal(signal.SIGKILL)
-            await self._killed()
-            if self._guard is not None:
-                await self._guard.release()
+            await _to_the_end(self.kill())
 
-    async def _killed(self) -> None:
-        """Wait for its end after SIGKILL, and for no other.
-
-        Up to Python 3.12, `wait` lasts until its pipes are closed as well. Who has left the group
-        may hold them for ever; and where nobody reads on, asyncio does not see their end.
-        """
-        self._transport.close()
-        await self._process.wait()
+    async def kill(self) -> None:
+        """End it at once, and its children: what it left would hold on to its ports and files."""
+        self._signal(signal.SIGKILL)
+        await _killed(self._transport, self._process)
+        if self._guard is not None:
+            guard, self._guard = self._guard, None
+            await guard.release()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -146,31 +147,86 @@ async def start(program: Program, environ: Mapping[str, str]) -> ServerProcess:
         )
     if program.cwd is not None and not os.path.isdir(program.cwd):  # noqa: PTH112, ASYNC240
         raise ProgramError(f"found no folder {program.cwd!r} to start {program.title!r} in")
-    loop = asyncio.get_running_loop()
+    launched: list[ServerProcess] = []
+
+    async def launch() -> None:
+        try:
+            launched.append(await _launch(program, found, env))
+        except (OSError, ValueError) as exc:
+            words = exc.strerror if isinstance(exc, OSError) else str(exc)
+            raise ProgramError(f"cannot start {program.title!r}: {words}") from exc
+
     try:
-        # As `create_subprocess_exec` does it, which keeps the transport to itself.
-        transport, protocol = await loop.subprocess_exec(
-            lambda: SubprocessStreamProtocol(limit=_LIMIT, loop=loop),
-            found,
-            *program.args,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=env,
-            cwd=program.cwd,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as exc:
-        words = exc.strerror if isinstance(exc, OSError) else str(exc)
-        raise ProgramError(f"cannot start {program.title!r}: {words}") from exc
-    process = asyncio.subprocess.Process(transport, protocol, loop)
-    try:
-        guard = await _Guard.watch(process.pid)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        transport.close()
+        await _to_the_end(launch())
+    except asyncio.CancelledError:
+        for process in launched:
+            await _to_the_end(process.kill())
         raise
-    return ServerProcess(process, transport, guard)
+    return launched[0]
+
+
+async def _launch(program: Program, found: str, env: Mapping[str, str]) -> ServerProcess:
+    loop = asyncio.get_running_loop()
+    # As `create_subprocess_exec` does it, which keeps the transport to itself.
+    transport, protocol = await loop.subprocess_exec(
+        lambda: SubprocessStreamProtocol(limit=_LIMIT, loop=loop),
+        found,
+        *program.args,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+        cwd=program.cwd,
+        start_new_session=True,
+    )
+    process = ServerProcess(asyncio.subprocess.Process(transport, protocol, loop), transport)
+    try:
+        await process.watch()
+    except BaseException:
+        await process.kill()
+        raise
+    return process
+
+
+async def _killed(
+    transport: asyncio.SubprocessTransport, process: asyncio.subprocess.Process
+) -> None:
+    """Wait for its end after SIGKILL, and for no other.
+
+    Up to Python 3.12, `wait` lasts until its pipes are closed as well. Who has left the group may
+    hold them for ever; and where nobody reads on, asyncio does not see their end.
+    """
+    transport.close()
+    await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for what must end now; if the system does not let it (a dead disk), the log says so."""
+    try:
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+    except TimeoutError:
+        logger.warning("process {} was killed and is still there", process.pid)
+
+
+async def _to_the_end(body: Coroutine[Any, Any, None]) -> None:
+    """Await `body`, which is short, also while we are cancelled; that is raised behind it.
+
+    The end of a run cancels more than once. A process whose end its loop has not seen stays in the
+    table of processes, and its guard stays for ever.
+    """
+    task = asyncio.create_task(body)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # it is heard, and what matters now is the cancellation
+        raise cancelled
+    await task
 
 
 class _Guard:
@@ -199,7 +255,7 @@ class _Guard:
         with contextlib.suppress(OSError):
             self._process.stdin.write(b"\n")
             self._process.stdin.close()
-        await self._process.wait()
+        await _ended(self._process)
 
 
 def _signal_name(number: int) -> str:

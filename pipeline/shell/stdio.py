@@ -68,9 +68,11 @@ async def read_process(
         await asyncio.wait([complaints], timeout=1.0)
     finally:
         pipe.process = None
-        await process.end(Deadline() if shutdown is None else shutdown)
-        complaints.cancel()
-        await asyncio.gather(complaints, return_exceptions=True)
+        try:
+            await process.end(Deadline() if shutdown is None else shutdown)
+        finally:
+            complaints.cancel()
+            await asyncio.gather(complaints, return_exceptions=True)
     said = f"; it said {pipe.last_words!r}" if pipe.last_words else ""
     raise StreamEndedError(f"{title} {how}{said}")
 

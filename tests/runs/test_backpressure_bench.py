@@ -99,6 +99,7 @@ def test_the_page_is_written_when_all_came_through(
     def write(name: str, _: str) -> None:
         done.append(name)
 
+    monkeypatch.setattr("bench.backpressure.require_matplotlib", lambda: None)
     monkeypatch.setattr("bench.backpressure.measure", measured)
     monkeypatch.setattr("bench.backpressure.write_block", write)
     monkeypatch.setitem(sys.modules, "bench.backpressure_plot", SimpleNamespace(draw=draw))
