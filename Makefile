@@ -17,10 +17,10 @@ lint: $(BIN)/.ready
 	$(BIN)/lint-imports
 
 test: $(BIN)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 check: lint
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov -n 4 --dist loadfile
 	$(BIN)/coverage report --include='pipeline/core/*,operators/*' --fail-under=95
 
 chat: $(BIN)/.ready

@@ -103,6 +103,9 @@ def table(mechanisms: Sequence[Mechanism], found: Sequence[Found]) -> str:
 def main(words: Sequence[str]) -> int:
     """Break all that were asked for; how it went is printed on the way."""
     chosen = [each for each in MECHANISMS if all(word in each.promise for word in words)]
+    if not chosen:
+        print(f"found no promise with {' and '.join(words)}", file=sys.stderr)
+        return 1
     found: list[Found] = []
     with tempfile.TemporaryDirectory(prefix="broken-") as folder:
         checkout = copy_of_checkout(Path(folder))
@@ -117,7 +120,7 @@ def main(words: Sequence[str]) -> int:
             print(f"{each.promise}: {found[-1].test or found[-1].trouble}", flush=True)
     if not words:
         write_block("bench.broken", table(chosen, found))
-    return 0 if found and all(each.test for each in found) else 1
+    return 0 if all(each.test for each in found) else 1
 
 
 if __name__ == "__main__":

@@ -188,8 +188,15 @@ MECHANISMS = (
     Mechanism(
         "the end of a process does not wait for who has left it and holds its pipes",
         "pipeline/shell/process.py",
-        "self._transport.close()",
-        "pass",
+        "    transport.close()\n",
+        "",
         ("shell/test_stdio.py",),
+    ),
+    Mechanism(
+        "a process is ended to the last step, however often that is cancelled",
+        "pipeline/shell/process.py",
+        "await _to_the_end(self.kill())",
+        "await self.kill()",
+        ("cancelled/test_cancelled_processes.py",),
     ),
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.broken import broken, table
+from bench.broken import broken, main, table
 from bench.broken_list import MECHANISMS, Mechanism
 from bench.page import write_block
 
@@ -29,6 +29,11 @@ def test_a_place_that_is_not_there_once_is_told() -> None:
     assert broken(mechanism, "one, please") == "two, please"
     with pytest.raises(ValueError, match=r"a\.py: found 'one' 2 times, expected it once"):
         broken(mechanism, "one and one")
+
+
+def test_a_word_that_no_promise_has_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nonesuch"]) == 1
+    assert capsys.readouterr().err == "found no promise with nonesuch\n"
 
 
 def test_the_page_has_a_row_for_each_mechanism() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.servers import NODE, Server, free_port, npm_package
+from tests.support.servers import NODE, Server, free_port, installing, npm_package
 
 PYTHON = NODE.parent / "python"
 _SCRIPT = NODE.parent / "support" / "python_server.py"
@@ -50,6 +50,11 @@ class Real:
 
 def pypi(name: str) -> Path:
     """The folder of programs of an environment with what `tests/python/NAME.txt` lists."""
+    with installing():
+        return _pypi(name)
+
+
+def _pypi(name: str) -> Path:
     place = PYTHON / f".venv-{name}"
     programs = place / "bin"
     mark = place / "installed"

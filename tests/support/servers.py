@@ -4,6 +4,7 @@ Fixtures of module scope: importing one into a `conftest.py` is enough. A test t
 server uses `Server` itself.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -147,8 +148,21 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.kill()
 
 
+@contextmanager
+def installing() -> Iterator[None]:
+    """Nobody else installs anything meanwhile: tests run in several processes at once."""
+    with (NODE.parent / ".installing").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def npm_package(name: str) -> Path:
     """The folder of a package of `@modelcontextprotocol`, installed if it is not yet."""
+    with installing():
+        return _npm_package(name)
+
+
+def _npm_package(name: str) -> Path:
     if shutil.which("node") is None:
         pytest.skip(f"node is not installed, and {name} runs in nothing else")
     package = NODE / "node_modules" / "@modelcontextprotocol" / name
