@@ -31,7 +31,7 @@ KNOWN = {flag.name for flag in FLAGS.values()} | {flag.name for flag, _ in EXTRA
 NOT_OURS = {
     "pipeline/pytest_plugin.py": {"--record-mode"},
     "pipeline/cassette.py": {"--record-mode"},
-    "README.md": {"--cov"},
+    "README.md": {"--cov", "--dist"},
     "docs/reliability.md": {"--jobs", "--outage", "--seconds", "--seeds"},
     "docs/conformance.md": {"--sdk", "--write", "--spec-version"},
     "docs/testing-with-recordings.md": {"--record-mode"},
