@@ -13,8 +13,9 @@ from tests.faults.dialects import DIALECTS, FLAGS, OF_ONE_STREAM, Dialect
 from tests.faults.ledger import judge_run
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import QUICK, Lines, playing
+from tests.support.ports import free_port
 from tests.support.real_servers import official
-from tests.support.servers import Server, free_port, reference_server
+from tests.support.servers import Server, reference_server
 
 PATIENT = {**QUICK, "RXMCP_RETRY_ATTEMPTS": "10000"}
 

@@ -9,15 +9,16 @@ from pipeline.core.events import AnswerCompleted, Problem, RunEnded, ToolEnded, 
 from server.options import ServerOptions
 from server.run import serve
 from tests.support.in_process import QUICK, play
+from tests.support.ports import free_port
 from tests.support.program import run
-from tests.support.wire import EVENT_STREAM, Step, closed_port, hold, reply, until
+from tests.support.wire import EVENT_STREAM, Step, hold, reply, until
 from tests.support.wire import serve as serve_raw
 
 
 async def test_no_connection_is_exit_status_4_and_says_what_was_tried_why_and_what_to_set(
     tmp_path: Path,
 ) -> None:
-    port = closed_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/sse"
     ended = await run("--server", url, cwd=tmp_path, stdin=b"add a=2 b=3\n", seconds=20.0)
     assert (ended.code, ended.out) == (4, "")
@@ -51,7 +52,7 @@ async def test_a_server_that_is_none_of_ours_ends_every_command(
 
 async def test_one_server_that_is_down_does_not_stop_the_other() -> None:
     async with serve(ServerOptions()) as server:
-        down = f"http://127.0.0.1:{closed_port()}/sse"
+        down = f"http://127.0.0.1:{free_port()}/sse"
         argv = ("--server", down, "--server", server.url)
         played = await play(*argv, prompts=["add a=2 b=3"], env=QUICK)
     assert played.one(AnswerCompleted).text == "5"

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.core.codec import decode_entry
 from pipeline.core.events import AnswerCompleted, RunEnded
+from tests.support.ports import free_port
 from tests.support.program import Ended, run
-from tests.support.wire import closed_port
 
 
 def error_of(ended: Ended) -> Any:
@@ -41,7 +41,7 @@ async def test_json_is_one_object(tmp_path: Path) -> None:
 async def test_a_failure_is_one_line_of_json_on_standard_error(
     output_format: str, tmp_path: Path
 ) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/sse"
+    url = f"http://127.0.0.1:{free_port()}/sse"
     argv = ("--output-format", output_format, "--server", url, "-p", "hi")
     ended = await run(*argv, cwd=tmp_path, env={"RXMCP_RETRY_FIRST_ATTEMPTS": "0"})
     assert ended.code == 4
@@ -68,7 +68,7 @@ async def test_the_result_of_a_call_is_one_object(tmp_path: Path) -> None:
 
 async def test_a_webhook_that_is_down_is_told_as_json_too(tmp_path: Path) -> None:
     """Standard error is for people; what a program reads of it stays one line of JSON each."""
-    hook = f"webhook=http://127.0.0.1:{closed_port()}/"
+    hook = f"webhook=http://127.0.0.1:{free_port()}/"
     argv = ("--json", "--sink", hook, "-p", "add a=2 b=3")
     ended = await run(*argv, cwd=tmp_path, env={"RXMCP_WEBHOOK_DRAIN": "0.1"})
     assert ended.code == 0

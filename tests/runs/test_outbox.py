@@ -22,10 +22,10 @@ from tests.faults.good import accept, answer, end
 from tests.faults.good import run as execute
 from tests.faults.switchboard import switchboard
 from tests.support.in_process import play
+from tests.support.ports import free_port
 from tests.support.program import Ended, run, running
 from tests.support.receiver import Answer, Posted, Receiver
 from tests.support.webhooks import on_disk
-from tests.support.wire import closed_port
 
 ROOT = Path(__file__).parents[2]
 PROMPT = b"add a=2 b=3\n"
@@ -299,7 +299,7 @@ async def test_dead_letters_are_listed_with_their_reasons_sent_again_and_dropped
 
 async def test_neither_the_address_nor_a_known_secret_is_in_any_file(tmp_path: Path) -> None:
     key, token = "kEy-0123456789-canary", "t0ken-0123456789-canary"
-    url = f"http://127.0.0.1:{closed_port()}/{token}?key={token}"
+    url = f"http://127.0.0.1:{free_port()}/{token}?key={token}"
     env = {**ONCE, "RXMCP_WEBHOOK_DRAIN": "0.1", "MCP_API_KEY": key}
     sinks = ("--sink", "console", "--sink", f"webhook={url}")
     ended = await run(*sinks, cwd=tmp_path, stdin=f"echo message={key}\n".encode(), env=env)
@@ -325,7 +325,7 @@ async def test_without_a_place_for_the_outbox_a_chat_and_its_webhook_go_on(tmp_p
 
 
 async def test_memory_is_a_choice(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     env = {**ONCE, "RXMCP_WEBHOOK_OUTBOX": "memory", "RXMCP_WEBHOOK_DRAIN": "0.2"}
     ended = await chat(url, tmp_path, env)
     assert "messages not delivered: connection refused\n" in ended.words
@@ -333,7 +333,7 @@ async def test_memory_is_a_choice(tmp_path: Path) -> None:
 
 
 async def test_an_outbox_that_is_damaged_is_told_and_the_others_are_listed(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     await chat(url, tmp_path, {**ONCE, "RXMCP_WEBHOOK_DRAIN": "0.1"})
     bad = file_of(tmp_path, "http://other.test/")
     bad.write_bytes(b"no database" * 100)
@@ -349,7 +349,7 @@ async def test_an_outbox_that_is_damaged_is_told_and_the_others_are_listed(tmp_p
 
 
 async def test_a_secret_of_another_form_is_told_before_anything_is_sent(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/"
+    url = f"http://127.0.0.1:{free_port()}/"
     await chat(url, tmp_path, {**ONCE, "RXMCP_WEBHOOK_DRAIN": "0.1"})
     env = {"RXMCP_WEBHOOK_SECRET": "whsec_hidden!"}
     ended = await run("outbox", "send", "--sink", f"webhook={url}", cwd=tmp_path, env=env)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.program import run
 from tests.support.receiver import Answer, Receiver
-from tests.support.wire import closed_port
 
 PROMPT = b"add a=2 b=3\n"
 QUICK = {"RXMCP_WEBHOOK_DRAIN": "1", "RXMCP_WEBHOOK_FIRST_DELAY": "0.01"}
@@ -32,7 +32,7 @@ async def test_an_answer_that_failed_once_is_sent_again_and_taken_once(tmp_path:
 
 
 async def test_a_receiver_that_is_down_harms_no_chat_and_is_told(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/hook?token=s3cret-token"
+    url = f"http://127.0.0.1:{free_port()}/hook?token=s3cret-token"
     sinks = ("--sink", "console", "--sink", f"webhook={url}", "--sink", "jsonl=run.jsonl")
     ended = await run(*sinks, cwd=tmp_path, stdin=PROMPT, env={"RXMCP_WEBHOOK_DRAIN": "0.1"})
     assert (ended.code, ended.out) == (0, "5\n")

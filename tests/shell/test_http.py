@@ -19,7 +19,8 @@ from pipeline.shell.http import (
     request,
     retry_after,
 )
-from tests.support.wire import EVENT_STREAM, closed_port, hold, reply, rst, serve
+from tests.support.ports import free_port
+from tests.support.wire import EVENT_STREAM, hold, reply, rst, serve
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC).timestamp()
 SECRET = "sk-0123456789abcdef"
@@ -158,14 +159,14 @@ async def test_an_answered_request_was_sent() -> None:
 async def test_a_refused_connection_has_sent_nothing() -> None:
     watch = Watch()
     with pytest.raises(aiohttp.ClientConnectorError):
-        await ask(f"http://127.0.0.1:{closed_port()}/", "POST", data=b"x", watch=watch)
+        await ask(f"http://127.0.0.1:{free_port()}/", "POST", data=b"x", watch=watch)
     assert not watch.is_sent
 
 
 async def test_a_session_that_does_not_watch_counts_as_having_sent() -> None:
     watch = Watch()
     async with aiohttp.ClientSession() as http:
-        url = f"http://127.0.0.1:{closed_port()}/"
+        url = f"http://127.0.0.1:{free_port()}/"
         with pytest.raises(aiohttp.ClientConnectorError):
             await request(http, "POST", url, headers=NO_HEADERS, data=b"x", watch=watch)
     assert watch.is_sent

@@ -8,7 +8,8 @@ from yarl import URL
 
 from pipeline.shell.http import make_post_session, request
 from pipeline.shell.http_failures import explain, is_hopeless
-from tests.support.wire import Wire, close, closed_port, hear, reply, rst, serve
+from tests.support.ports import free_port
+from tests.support.wire import Wire, close, hear, reply, rst, serve
 
 SECRET = "sk-0123456789abcdef"
 
@@ -31,7 +32,7 @@ def with_secret(wire: Wire) -> str:
 
 
 async def test_a_refused_connection_is_told_with_its_address() -> None:
-    url = f"http://127.0.0.1:{closed_port()}/?key={SECRET}"
+    url = f"http://127.0.0.1:{free_port()}/?key={SECRET}"
     text = explain(await fail(url), url)
     port = URL(url).port
     assert text == f"connection refused by 127.0.0.1:{port}; is the server running?"
@@ -148,7 +149,7 @@ async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPat
     url = f"http://ann:{SECRET}@mcp.invalid/"
     for proxy, words in (
         ("http://proxy.invalid:3128", "no address found for 'proxy.invalid'"),
-        (f"http://127.0.0.1:{closed_port()}", "no connection to the proxy for mcp.invalid:80"),
+        (f"http://127.0.0.1:{free_port()}", "no connection to the proxy for mcp.invalid:80"),
         (f"http://ann:{SECRET}@[bad", "the proxy for it is no URL"),
     ):
         monkeypatch.setenv("http_proxy", proxy)

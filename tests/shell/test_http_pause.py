@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.support.outbox import Answers, free_post, running
-from tests.support.wire import Script, closed_port, reply, serve
+from tests.support.ports import free_port
+from tests.support.wire import Script, reply, serve
 
 LATER = datetime.fromtimestamp(90, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
@@ -46,7 +47,7 @@ async def test_no_answer_takes_no_wish_back_and_time_does(monkeypatch: pytest.Mo
         assert outbox.wish() is None
         outbox.send(free_post(wire.url, "1"))
         await answers.reach(1)
-        outbox.send(free_post(wire.url.replace(str(wire.port), str(closed_port())), "2"))
+        outbox.send(free_post(wire.url.replace(str(wire.port), str(free_port())), "2"))
         await answers.reach(2)
         assert outbox.wish() == pytest.approx(7, abs=2)
         loop, time = asyncio.get_running_loop(), asyncio.get_running_loop().time

@@ -10,13 +10,13 @@ from config.options import MailboxOptions, PostOptions
 from pipeline.core.events import PostAnswered
 from pipeline.shell.http import make_post_session
 from tests.support.outbox import KEY, Answers, Said, make_outbox, post, running
+from tests.support.ports import free_port
 from tests.support.wire import (
     EVENT_STREAM,
     Peer,
     Script,
     Wire,
     close,
-    closed_port,
     hold,
     reply,
     rst,
@@ -179,7 +179,7 @@ async def test_a_large_error_is_cut_and_keeps_its_status() -> None:
     [("127.0.0.1", "connection refused by"), ("nosuch.invalid", "no address found")],
 )
 async def test_a_server_that_is_not_there_has_been_sent_nothing(host: str, words: str) -> None:
-    url = f"http://{host}:{closed_port()}/m"
+    url = f"http://{host}:{free_port()}/m"
     answers = Answers()
     async with running(url, answers) as (outbox, _):
         outbox.send(post(url))
@@ -509,7 +509,7 @@ async def test_a_fault_of_ours_is_heard_by_the_owner_and_everything_is_answered(
 
 
 async def test_a_session_that_cannot_tell_what_was_sent_is_not_trusted() -> None:
-    url = f"http://127.0.0.1:{closed_port()}/m"
+    url = f"http://127.0.0.1:{free_port()}/m"
     answers = Answers()
     async with aiohttp.ClientSession() as http:
         outbox = make_outbox(url, http, answers)

@@ -13,12 +13,12 @@ from config.options import PostOptions, StreamOptions
 from pipeline.core.commands import Post
 from pipeline.core.events import AnswerEnded, FrameReceived, PostAnswered
 from tests.support.outbox import KEY, Answers, free_post, get, post, running
+from tests.support.ports import free_port
 from tests.support.wire import (
     EVENT_STREAM,
     Peer,
     Script,
     close,
-    closed_port,
     hold,
     reply,
     rst,
@@ -310,7 +310,7 @@ async def test_no_answer_at_all_is_one_answer(end: Callable[[Peer], Awaitable[No
 
 
 async def test_a_server_that_is_not_there_has_been_sent_nothing() -> None:
-    answers, url = Answers(), f"http://127.0.0.1:{closed_port()}/mcp"
+    answers, url = Answers(), f"http://127.0.0.1:{free_port()}/mcp"
     async with running(url, answers) as (outbox, _):
         outbox.send(free_post(url, "1"))
         outbox.get(get(url, "2"))

@@ -20,13 +20,13 @@ from pipeline.shell.http_sse import (
     read_stream,
 )
 from pipeline.shell.targets import make_target
+from tests.support.ports import free_port
 from tests.support.wire import (
     EVENT_STREAM,
     Peer,
     Script,
     Wire,
     close,
-    closed_port,
     hear,
     hold,
     reply,
@@ -243,7 +243,7 @@ def test_which_ids_are_safe_in_a_header() -> None:
 
 async def test_the_pause_a_server_asked_for_holds_for_failed_connections_too() -> None:
     memory = StreamMemory(retry_ms=2000)
-    _, exc = await read(f"http://127.0.0.1:{closed_port()}/sse", memory=memory)
+    _, exc = await read(f"http://127.0.0.1:{free_port()}/sse", memory=memory)
     assert exc.retry_after == 2.0
     async with serve([reply("503 Busy")], [reply("503 Busy", retry_after="9")]) as wire:
         assert (await read(wire.url, memory=memory))[1].retry_after == 2.0
@@ -258,7 +258,7 @@ async def test_the_pause_a_server_asked_for_holds_for_failed_connections_too() -
     [("127.0.0.1", "connection refused by"), ("nosuch.invalid", "no address found")],
 )
 async def test_a_server_that_is_not_there_is_unreachable(host: str, words: str) -> None:
-    items, exc = await read(f"http://{host}:{closed_port()}/sse")
+    items, exc = await read(f"http://{host}:{free_port()}/sse")
     assert isinstance(exc, StreamUnreachableError)
     assert str(exc).startswith(words)
     assert (items, exc.status, exc.is_fatal) == ([], None, False)

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.servers import NODE, Server, free_port, installing, npm_package
+from tests.support.ports import free_port
+from tests.support.servers import NODE, Server, installing, npm_package
 
 PYTHON = NODE.parent / "python"
 _SCRIPT = NODE.parent / "support" / "python_server.py"

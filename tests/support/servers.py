@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.program import MAIN, environment
 
 NODE = MAIN.parent / "tests" / "node"
@@ -181,10 +181,3 @@ def _npm_package(name: str) -> Path:
     if done.returncode:
         pytest.skip(f"npm cannot install {name}: {done.stderr[-300:]}")
     return package
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -191,10 +191,3 @@ async def serve(*scripts: Script, is_http: bool = True) -> AsyncIterator[Wire]:
         server.close()
         await wire.stop()
     assert wire.faults == []
-
-
-def closed_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

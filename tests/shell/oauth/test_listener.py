@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.listener import Listener, _callback, _split
-from tests.support.wire import closed_port
+from tests.support.ports import free_port
 
 STATE = "the-state"
 SCRIPT = "<script>alert(1)</script>"
@@ -54,7 +54,7 @@ async def test_it_listens_on_loopback_only_and_says_where() -> None:
 
 
 async def test_a_port_can_be_asked_for_and_may_be_taken() -> None:
-    port = closed_port()
+    port = free_port()
     async with await Listener.open(port) as listener:
         assert listener.port == port
         with pytest.raises(

@@ -10,7 +10,8 @@ from pipeline.shell.authorizer import AuthorizationError
 from pipeline.shell.oauth.guard import Guard
 from pipeline.shell.oauth.side import MOST_BYTES, Answer, SideRequests
 from tests.support.loopback import loopback_only
-from tests.support.wire import Wire, closed_port, hold, reply, serve
+from tests.support.ports import free_port
+from tests.support.wire import Wire, hold, reply, serve
 
 HOME = "http://127.0.0.1:1/mcp"
 
@@ -76,7 +77,7 @@ async def test_a_slow_answer_is_not_waited_for() -> None:
 
 async def test_a_server_that_is_not_there_may_be_there_later() -> None:
     with pytest.raises(AuthorizationError, match="connection refused") as caught:
-        await get(f"http://127.0.0.1:{closed_port()}/a")
+        await get(f"http://127.0.0.1:{free_port()}/a")
     assert not caught.value.is_final
 
 
