@@ -55,6 +55,7 @@ class Soaked:
     totals: Totals = field(default_factory=Totals)
     samples: list[Sample] = field(default_factory=list[Sample])
     seconds: float = 0.0
+    peak: int = 0  # bytes: the most that its process ever had in memory
 
     @property
     def sizes(self) -> list[Point]:
@@ -83,7 +84,7 @@ async def soak(seed: int, seconds: float, *, chat: int = 0, turns: int | None = 
         except WrongError as exc:
             again = f"python -m bench.soak --seeds {seed} --chat {number}"
             raise WrongError(f"chat {number} of seed {seed}:\n  {exc}\nagain: {again}") from None
-        soaked.seconds = time.monotonic() - began
+        soaked.seconds, soaked.peak = time.monotonic() - began, peak_rss()
         if chat or soaked.seconds >= seconds:
             return soaked
         number += 1
@@ -121,7 +122,7 @@ def told(soaked: Soaked) -> str:
         f"{totals.faults.total()} faults: {_words(_kinds([soaked]))}",
         f"{seen['StreamLost']} connections lost, {soaked.begun_anew} sessions begun anew",
         f"memory {_mib(first.rss)} after the first chat, {_mib(last.rss)} after the last, "
-        f"{_mib(peak_rss())} at most, {grown}",
+        f"{_mib(soaked.peak)} at most, {grown}",
         f"open files: {len(first.files)} after the first chat, {len(last.files)} after the last",
     )
     return "\n  ".join(lines)

@@ -56,6 +56,7 @@ async def test_each_fault_of_a_server_ends_its_calls_and_doubles_none(
 async def test_a_soak_of_one_chat_says_what_it_did() -> None:
     soaked = await soak(1, 0, turns=4)
     assert soaked.totals.turns == 4
+    assert soaked.peak >= soaked.samples[0].held > 0
     words = told(soaked)
     assert "seed 1: 4 turns in 1 chats, " in words
     assert f"{soaked.totals.calls.total()} calls: answered" in words
