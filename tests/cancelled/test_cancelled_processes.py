@@ -6,7 +6,9 @@ it had to complain of.
 """
 
 import asyncio
+import errno
 import gc
+import os
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
@@ -15,7 +17,7 @@ import pytest
 
 from pipeline.deadline import Deadline
 from pipeline.shell import process as processes
-from pipeline.shell.process import Program, ServerProcess, start
+from pipeline.shell.process import Program, ProgramError, ServerProcess, start
 
 DEADLINE = 20.0
 SLEEPER = Program("it", "sleep", ("600",))
@@ -112,6 +114,22 @@ def test_one_that_cannot_be_killed_holds_up_nothing(monkeypatch: pytest.MonkeyPa
             await process.end(Deadline())
         monkeypatch.setattr(inner, "wait", ended)
         await inner.wait()
+        return True
+
+    assert complaints_of(make()) == (True, [])
+
+
+def test_one_that_can_have_no_guard_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no more files may be open: the program ran already, and has ended again."""
+
+    async def refused(_: int) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(processes._Guard, "watch", refused)
+
+    async def make() -> bool:
+        with pytest.raises(ProgramError, match="cannot start 'sleep': Too many open files"):
+            await start(SLEEPER, {"PATH": "/usr/bin:/bin"})
         return True
 
     assert complaints_of(make()) == (True, [])
