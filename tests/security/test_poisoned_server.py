@@ -67,6 +67,7 @@ def test_no_byte_of_its_texts_drives_a_terminal(terminal: Terminal) -> None:
     terminal.shows("send it?")
     terminal.type(b"y\r")
     terminal.shows("<result>")
+    terminal.shows("you>")
     terminal.type(CTRL_D)
     assert terminal.ended() == 0
     assert FOREIGN.findall(terminal.raw) == []
